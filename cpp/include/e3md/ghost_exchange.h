@@ -1,0 +1,32 @@
+#pragma once
+#include <cstdint>
+
+namespace e3md {
+
+/// Communicator a host (the LAMMPS pair style) lends to the op `e3md::ghost_exchange`.
+/// Rows are node features, row-major (n_nodes, width); rows [0, n_local) belong to this process,
+/// rows [n_local, n_nodes) are ghosts. Every process must take part in every call, in the same order.
+class GhostExchanger {
+ public:
+  virtual ~GhostExchanger() = default;
+  /// Fills the ghost rows from their owners.
+  virtual void forward(double* rows, int64_t width) = 0;
+  virtual void forward(float* rows, int64_t width) = 0;
+  /// Adds the ghost rows to their owners' rows; the content of ghost rows afterwards is unspecified.
+  virtual void reverse(double* rows, int64_t width) = 0;
+  virtual void reverse(float* rows, int64_t width) = 0;
+};
+
+/// Lends `exchanger` (may be null: none) to the op while this object lives.
+class GhostExchangeScope {
+ public:
+  explicit GhostExchangeScope(GhostExchanger* exchanger);
+  ~GhostExchangeScope();
+  GhostExchangeScope(const GhostExchangeScope&) = delete;
+  GhostExchangeScope& operator=(const GhostExchangeScope&) = delete;
+
+ private:
+  GhostExchanger* previous_;
+};
+
+}  // namespace e3md

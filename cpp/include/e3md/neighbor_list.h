@@ -1,0 +1,45 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "e3md/graph.h"
+
+namespace e3md {
+
+/// Atoms as a host program gives them. Arrays are borrowed for the duration of a call.
+struct Structure {
+  int64_t n = 0;
+  const double* positions = nullptr;  ///< (n, 3) Å, any image, also outside the cell
+  std::array<double, 9> cell{};       ///< rows are the lattice vectors, Å; may be zero where not periodic
+  std::array<bool, 3> pbc{};
+};
+
+/// Full neighbor list by linked cells, O(n): any cell shape, any mix of periodic directions, cutoffs
+/// larger than the cell. Keeps pairs up to cutoff + skin, and finds them anew only when an atom (or
+/// the cell) has moved so far that a pair within the cutoff could be missing.
+class NeighborList {
+ public:
+  NeighborList(double cutoff, double skin);
+
+  /// Brings the list up to date; true if it was rebuilt.
+  /// Throws Error for positions or cell that are not finite and for a periodic cell of zero volume.
+  bool update(const Structure& structure);
+
+  /// Edges with |edge_vec| < cutoff (strict), sorted by receiver. Sets everything but types and
+  /// labels. Calls update() first. shifts, if given, receives (n_edges, 3) lattice translations S:
+  /// edge_vec = r_j + S·cell - r_i.
+  Graph graph(const Structure& structure, std::vector<int32_t>* shifts = nullptr);
+
+  double cutoff() const { return cutoff_; }
+  double skin() const { return skin_; }
+  int64_t n_rebuilds() const { return n_rebuilds_; }
+
+ private:
+  double cutoff_;
+  double skin_;
+  int64_t n_rebuilds_ = 0;
+  // further state: the author of neighbor_list.cpp
+};
+
+}  // namespace e3md
