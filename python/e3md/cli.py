@@ -1,0 +1,115 @@
+"""The `e3md` command: one function per command, each a few lines over the library."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="e3md",
+    help="Equivariant interatomic potentials: train, export, run in ASE and LAMMPS.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+ModelFile = Annotated[Path, typer.Argument(help="model file written by `e3md export`")]
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file, see docs/training.md")],
+    resume: Annotated[bool, typer.Option(help="continue an interrupted run")] = False,
+) -> None:
+    """Train a potential and write a report."""
+    from e3md.train.run import train as run
+
+    run(config, resume=resume)
+
+
+@app.command()
+def export(
+    run_dir: Annotated[Path, typer.Argument(help="folder of a training run")],
+    output: Annotated[Path, typer.Option("-o", "--output")] = Path("model.pt"),
+) -> None:
+    """Write the best weights of a training run as a model file for ASE and LAMMPS."""
+    from e3md.export import export_run
+
+    export_run(run_dir, output)
+    typer.echo(f"wrote {output}")
+
+
+@app.command()
+def info(
+    model: ModelFile,
+    json: Annotated[bool, typer.Option("--json", help="print e3md.json as it is")] = False,
+) -> None:
+    """Show what a model file says of itself."""
+    from e3md.info import print_info
+
+    print_info(model, json)
+
+
+@app.command()
+def evaluate(
+    model: ModelFile,
+    data: Annotated[Path, typer.Argument(help="extxyz file with reference energies and forces")],
+    json: Annotated[Path | None, typer.Option(help="write the errors to this file")] = None,
+    plots: Annotated[Path | None, typer.Option(help="write parity plots to this folder")] = None,
+) -> None:
+    """Compare a model with reference data."""
+    from e3md.evaluate import evaluate as run
+
+    run(model, data, json_path=json, plots_dir=plots)
+
+
+@app.command()
+def verify(
+    model: ModelFile,
+    structure: Annotated[Path, typer.Argument(help="structure file that ASE reads")],
+) -> None:
+    """Check on this machine that ASE and LAMMPS (1, 2, 4 ranks) give the same numbers."""
+    from e3md.verify import verify_and_print
+
+    raise typer.Exit(0 if verify_and_print(model, structure) else 1)
+
+
+@app.command()
+def analyze(
+    trajectory: Annotated[Path, typer.Argument(help="LAMMPS dump, ASE .traj or extxyz")],
+    output: Annotated[Path, typer.Option("-o", "--output")] = Path("analysis"),
+    timestep: Annotated[
+        float | None, typer.Option(help="fs per MD step, for formats that do not record time")
+    ] = None,
+    species: Annotated[
+        str | None, typer.Option(help="elements of the LAMMPS types, as in 'Li P S'")
+    ] = None,
+) -> None:
+    """g(r), bond angles, mean square displacement and diffusion from a trajectory."""
+    from e3md.analysis import analyze as run
+
+    run(trajectory, output, timestep_fs=timestep, species=species.split() if species else None)
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+def lmp(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Run LAMMPS with pair_style e3nn, every path set; arguments go to lmp."""
+    from e3md.lammps import run_lmp
+
+    raise typer.Exit(run_lmp(arguments or []))
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output")] = Path("e3md-demo"),
+    model_path: Annotated[
+        bool, typer.Option("--model-path", help="print where the shipped potential lies")
+    ] = False,
+) -> None:
+    """Run the shipped lithium-conductor potential in ASE and LAMMPS and draw what comes out."""
+    from e3md.demo import MODEL_PATH, run_demo
+
+    if model_path:
+        typer.echo(MODEL_PATH)
+    else:
+        run_demo(output)

@@ -1,0 +1,55 @@
+"""Hyperparameters of each architecture: what a user writes under `model:` and what e3md.json keeps."""
+
+from typing import Annotated, Literal
+
+from e3nn.o3 import Irreps
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class _Common(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cutoff: float = Field(5.0, gt=0, description="neighbors beyond this distance are not seen, Å")
+    n_bessel: int = Field(8, ge=1, description="radial basis functions")
+    zbl: bool = Field(False, description="add the Ziegler-Biersack-Littmark core repulsion")
+
+
+class NequIPConfig(_Common):
+    """NequIP (Batzner et al., Nat. Commun. 13, 2453)."""
+
+    arch: Literal["nequip"] = "nequip"
+    n_layers: int = Field(3, ge=1, description="interaction layers")
+    l_max: int = Field(1, ge=0, le=3, description="largest degree of features and harmonics")
+    parity: Literal["natural", "both"] = Field(
+        "natural", description="features of parity (-1)^l only, or of both parities"
+    )
+    channels: int = Field(32, ge=1, description="features per irrep")
+    envelope_power: int = Field(6, ge=2, description="p of the polynomial cutoff envelope")
+    radial_hidden: tuple[int, ...] = Field((64, 64), description="widths of the radial network")
+
+
+class MACEConfig(_Common):
+    """MACE (Batatia et al., arXiv:2206.07697)."""
+
+    arch: Literal["mace"] = "mace"
+    n_layers: int = Field(2, ge=1, description="interaction layers")
+    l_max: int = Field(3, ge=0, le=3, description="largest degree of the spherical harmonics")
+    correlation: int = Field(3, ge=1, le=3, description="body order minus one of each product")
+    hidden_irreps: str = Field("64x0e+64x1o", description="features passed between layers")
+    envelope_power: int = Field(5, ge=2, description="p of the polynomial cutoff envelope")
+    radial_hidden: tuple[int, ...] = Field((64, 64, 64), description="widths of the radial network")
+    readout_hidden: int = Field(16, ge=1, description="width of the last layer's readout")
+
+    @field_validator("hidden_irreps")
+    @classmethod
+    def _has_scalars(cls, text: str) -> str:
+        try:
+            irreps = Irreps(text)
+        except ValueError as error:
+            raise ValueError(f"'{text}' is not an irreps string such as 64x0e+64x1o") from error
+        if irreps.count("0e") == 0:
+            raise ValueError(f"'{text}' has no even scalars (0e), which the energy is read from")
+        return text
+
+
+ModelConfig = Annotated[NequIPConfig | MACEConfig, Field(discriminator="arch")]

@@ -1,0 +1,98 @@
+"""The edge convolution all architectures share: neighbors' features times Y(r̂) times R(r), summed.
+
+m_i[p, m3, c] = Σ_j R_pc(r_ij) Σ_{m1 m2} C^{l3 m3}_{l1 m1, l2 m2} h_j[l1 m1, c] Y_{l2 m2}(r̂_ij)
+"""
+
+import math
+
+import torch
+from e3nn import o3
+from e3nn.o3 import Irreps
+from torch import Tensor, nn
+
+from e3md import ops
+from e3md.model.layout import Block, Layout, harmonics_irreps
+
+
+class EdgeConvolution(nn.Module):
+    """Channelwise ('uvu') tensor product of h_j and Y_ij with given per-edge weights.
+
+    Every path l1 ⊗ l2 -> l3 whose result is among `irreps_keep` gets weights of its own. Paths to
+    the same irrep lie side by side as further channels. C is e3nn's Wigner 3j times sqrt(2 l3 + 1).
+    """
+
+    def __init__(self, irreps_in: Irreps | str, l_max: int, irreps_keep: Irreps | str) -> None:
+        super().__init__()
+        kept = {irrep for _, irrep in Irreps(irreps_keep)}
+        found = [
+            (block, sh_irrep, irrep)
+            for block in Layout(irreps_in).blocks
+            for _, sh_irrep in harmonics_irreps(l_max)
+            for irrep in block.irrep * sh_irrep
+            if irrep in kept
+        ]
+        target = Layout(Irreps([(block.channels, irrep) for block, _, irrep in found]))
+        self.irreps_out = target.irreps
+        self.dim_out = target.dim
+        self.n_weights = sum(block.channels for block, _, _ in found)
+        paths, cg_index, cg_value = _tables(found, target)
+        self.register_buffer("paths", paths)
+        self.register_buffer("cg_index", cg_index)
+        self.register_buffer("cg_value", cg_value)
+
+    def forward(
+        self, h: Tensor, sh: Tensor, weights: Tensor, edge_index: Tensor, n_local: int
+    ) -> Tensor:
+        """Convolve.
+
+        Args:
+            h: (n_nodes, dim_in) features of the neighbors.
+            sh: (n_edges, (l_max+1)²) spherical harmonics.
+            weights: (n_edges, n_weights) radial weights.
+            edge_index: (2, n_edges) receiver, neighbor; sorted by receiver.
+            n_local: number of receiving atoms.
+
+        Returns:
+            (n_local, dim_out).
+        """
+        return ops.edge_conv(
+            h, sh, weights, edge_index,
+            self.paths, self.cg_index, self.cg_value, n_local, self.dim_out,
+        )  # fmt: skip
+
+
+def reachable(irreps_in: Irreps | str, l_max: int, wanted: Irreps) -> Irreps:
+    """Those of the wanted irreps that some product of a feature and a harmonic transforms as."""
+    found = {
+        irrep
+        for _, feature in Irreps(irreps_in)
+        for _, harmonic in harmonics_irreps(l_max)
+        for irrep in feature * harmonic
+    }
+    return Irreps([(mul, irrep) for mul, irrep in wanted if irrep in found])
+
+
+def _tables(
+    found: list[tuple[Block, o3.Irrep, o3.Irrep]], target: Layout
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The op's description of all paths; columns as in cpp/ops/edge_conv.cpp."""
+    paths: list[list[int]] = []
+    indices, values = [], []
+    filled = {block.irrep: 0 for block in target.blocks}
+    weight_offset = cg_begin = 0
+    for source, sh_irrep, irrep in found:
+        block = target.find(irrep)
+        assert block is not None
+        tensor = o3.wigner_3j(source.irrep.l, sh_irrep.l, irrep.l, dtype=torch.float64)
+        index = torch.nonzero(tensor.abs() > 1e-12)
+        indices.append(index)
+        values.append(tensor[tuple(index.T)] * math.sqrt(irrep.dim))
+        paths.append([
+            source.offset, source.channels, sh_irrep.l**2,
+            block.offset + filled[irrep], block.channels,
+            weight_offset, source.channels, cg_begin, cg_begin + len(index),
+        ])  # fmt: skip
+        filled[irrep] += source.channels
+        weight_offset += source.channels
+        cg_begin += len(index)
+    return torch.tensor(paths), torch.cat(indices), torch.cat(values)

@@ -1,0 +1,55 @@
+"""Equivariant nonlinearity: scalars through an activation, other irreps times an activated scalar."""
+
+import torch
+from e3nn.o3 import Irreps
+from torch import Tensor, nn
+
+from e3md.model.layout import Layout
+from e3md.model.radial import SILU_GAIN
+
+# 1/sqrt(E[tanh(x)²]) for x ~ N(0, 1)
+TANH_GAIN = 1.592537419722830
+
+
+class Gate(nn.Module):
+    """Gated nonlinearity (Weiler et al., arXiv:1807.02547).
+
+    Input irreps: those of the output, plus one even scalar per channel of each l > 0 irrep. Even
+    scalars and gates pass silu; odd scalars pass tanh, which is odd.
+    """
+
+    def __init__(self, irreps_out: Irreps | str) -> None:
+        super().__init__()
+        target = Layout(irreps_out)
+        gated = [b for b in target.blocks if b.irrep.l > 0]
+        n_gates = sum(b.channels for b in gated)
+        self.irreps_in = Irreps(f"{n_gates}x0e") + target.irreps if n_gates else target.irreps
+        self.irreps_in = Layout(self.irreps_in).irreps
+        source = Layout(self.irreps_in)
+
+        self.n_even = target.n_scalars
+        even = source.find(Irreps("0e")[0].ir)
+        self.even_offset = even.offset if even else 0
+        self.n_even_in = even.channels if even else 0
+        odd = source.find(Irreps("0o")[0].ir)
+        self.n_odd = odd.channels if odd else 0
+        self.odd_offset = odd.offset if odd else 0
+        self.odd_first = bool(odd and even and odd.offset < even.offset)
+        sources = [source.find(b.irrep) for b in gated]
+        self.offsets = [b.offset for b in sources if b]
+        self.n_m = [b.n_m for b in gated]
+        self.channels = [b.channels for b in gated]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (n, dim of irreps_in) -> (n, dim of irreps_out)."""
+        even = x.narrow(1, self.even_offset, self.n_even_in)
+        even = torch.nn.functional.silu(even) * SILU_GAIN
+        odd = torch.tanh(x.narrow(1, self.odd_offset, self.n_odd)) * TANH_GAIN
+        scalars = even.narrow(1, 0, self.n_even)
+        out = [odd, scalars] if self.odd_first else [scalars, odd]
+        gate = self.n_even
+        for offset, n_m, channels in zip(self.offsets, self.n_m, self.channels):  # noqa: B905
+            block = x.narrow(1, offset, n_m * channels).reshape(-1, n_m, channels)
+            out.append((block * even.narrow(1, gate, channels)[:, None, :]).flatten(1))
+            gate += channels
+        return torch.cat(out, dim=1)

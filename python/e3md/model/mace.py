@@ -1,0 +1,115 @@
+"""MACE (Batatia et al., NeurIPS 2022, arXiv:2206.07697)."""
+
+import torch
+from e3nn.o3 import Irreps
+from torch import Tensor, nn
+
+from e3md import ops
+from e3md.data.statistics import Statistics
+from e3md.model.config import MACEConfig
+from e3md.model.convolution import EdgeConvolution
+from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
+from e3md.model.layout import Layout, harmonics_irreps
+from e3md.model.linear import Linear, SpeciesLinear
+from e3md.model.product import SymmetricContraction
+from e3md.model.radial import MLP
+from e3md.model.reference import ReferenceEnergy
+from e3md.model.zbl import ZBL
+
+
+class MACELayer(nn.Module):
+    """h -> linear(contraction(A)) + self-connection(h), A = linear(convolution(linear(h)))/n."""
+
+    def __init__(
+        self, irreps_in: Irreps, irreps_out: Irreps, config: MACEConfig,
+        statistics: Statistics, first: bool,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.first = first
+        n_species = len(statistics.species)
+        channels = max(mul for mul, _ in Irreps(config.hidden_irreps))
+        irreps_a = Irreps([(channels, ir) for _, ir in harmonics_irreps(config.l_max)])
+        irreps_b = Irreps([(channels, ir) for _, ir in irreps_out])
+        self.linear_up = Linear(irreps_in, irreps_in)
+        self.convolution = EdgeConvolution(irreps_in, config.l_max, irreps_a)
+        widths = [config.n_bessel, *config.radial_hidden, self.convolution.n_weights]
+        self.radial_network = MLP(widths)
+        self.linear_a = Linear(self.convolution.irreps_out, irreps_a)
+        self.contraction = SymmetricContraction(irreps_a, irreps_b, config.correlation, n_species)
+        self.linear_b = Linear(irreps_b, irreps_out)
+        self.self_connection = SpeciesLinear(n_species, irreps_in, irreps_out)
+        self.norm = 1.0 / statistics.avg_num_neighbors
+
+    def forward(
+        self, h: Tensor, types: Tensor, radial: Tensor, sh: Tensor, edge_index: Tensor, n_local: int
+    ) -> Tensor:
+        """h: (n_nodes, dim_in) in the first layer, else (n_local, dim_in) -> (n_local, dim_out)."""
+        up = self.linear_up(h)
+        if not self.first:
+            up = ops.ghost_exchange(up, types.shape[0])
+        weights = self.radial_network(radial)
+        message = self.convolution(up, sh, weights, edge_index, n_local) * self.norm
+        local_types = types.narrow(0, 0, n_local)
+        product = self.contraction(self.linear_a(message), local_types)
+        kept = self.self_connection(h.narrow(0, 0, n_local), local_types)
+        return self.linear_b(product) + kept
+
+
+class MACE(nn.Module):
+    """Interaction layers; every layer's scalars contribute to the energy."""
+
+    def __init__(self, config: MACEConfig, statistics: Statistics) -> None:
+        super().__init__()
+        hidden = Layout(config.hidden_irreps)
+        scalars = Irreps(f"{hidden.n_scalars}x0e")
+        self.n_scalars = hidden.n_scalars
+        even = next(block for block in hidden.blocks if block.irrep == Irreps("0e")[0].ir)
+        self.edge_embedding = EdgeEmbedding(
+            config.cutoff, config.n_bessel, config.envelope_power, config.l_max
+        )
+        self.species_embedding = SpeciesEmbedding(len(statistics.species), hidden.n_scalars)
+        inputs = [scalars] + [hidden.irreps] * (config.n_layers - 1)
+        outputs = [hidden.irreps] * (config.n_layers - 1) + [scalars]
+        self.scalar_offsets = [even.offset] * (config.n_layers - 1) + [0]
+        self.layers = nn.ModuleList(
+            MACELayer(source, target, config, statistics, first=n == 0)
+            for n, (source, target) in enumerate(zip(inputs, outputs, strict=True))
+        )
+        self.readouts = nn.ModuleList(
+            MLP([hidden.n_scalars, 1]) for _ in range(config.n_layers - 1)
+        )
+        self.readouts.append(MLP([hidden.n_scalars, config.readout_hidden, 1]))
+        self.exchange_width = hidden.dim if config.n_layers > 1 else 0
+        self.reference = ReferenceEnergy(statistics)
+        self.zbl = ZBL(statistics.species, config.cutoff) if config.zbl else None
+
+    def forward(
+        self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
+    ) -> Tensor:
+        """Energies of the local atoms, (n_local,) float64 eV; see build_model."""
+        scalars = self._scalars(types, edge_index, edge_vec, n_local)
+        network = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)
+        for n, readout in enumerate(self.readouts):
+            network = network + readout(scalars[n]).squeeze(1)
+        energies = self.reference(network, types.narrow(0, 0, n_local))
+        if self.zbl is not None:
+            energies = energies + self.zbl(types, edge_index, edge_vec, n_local)
+        return energies
+
+    @torch.jit.export
+    def descriptors(
+        self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
+    ) -> Tensor:
+        """Scalars of all layers, (n_local, n_layers · channels)."""
+        return torch.cat(self._scalars(types, edge_index, edge_vec, n_local), dim=1)
+
+    def _scalars(
+        self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
+    ) -> list[Tensor]:
+        radial, sh = self.edge_embedding(edge_vec)
+        h = self.species_embedding(types)
+        scalars: list[Tensor] = []
+        for n, layer in enumerate(self.layers):
+            h = layer(h, types, radial, sh, edge_index, n_local)
+            scalars.append(h.narrow(1, self.scalar_offsets[n], self.n_scalars))
+        return scalars

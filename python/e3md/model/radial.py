@@ -1,0 +1,67 @@
+"""Functions of the interatomic distance."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class PolynomialEnvelope(nn.Module):
+    """Smooth cutoff u(r) with u, u', u'' zero at the cutoff (Gasteiger et al., arXiv:2003.03123, eq. 8)."""
+
+    def __init__(self, cutoff: float, power: int) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+        self.power = power
+        self.a = (power + 1.0) * (power + 2.0) / 2.0
+        self.b = power * (power + 2.0)
+        self.c = power * (power + 1.0) / 2.0
+
+    def forward(self, r: Tensor) -> Tensor:
+        """r: (n_edges,) Å -> (n_edges,)."""
+        x = r / self.cutoff
+        u = 1.0 - x.pow(self.power) * (self.a - x * (self.b - self.c * x))
+        return u * (x < 1.0)
+
+
+class BesselBasis(nn.Module):
+    """b_n(r) = sqrt(2/r_c) sin(nπr/r_c)/r · u(r) (arXiv:2003.03123, eq. 7)."""
+
+    def __init__(self, cutoff: float, n_bessel: int, envelope_power: int) -> None:
+        super().__init__()
+        self.prefactor = math.sqrt(2.0 / cutoff)
+        self.envelope = PolynomialEnvelope(cutoff, envelope_power)
+        n = torch.arange(1, n_bessel + 1, dtype=torch.float64)
+        self.register_buffer("wavenumbers", n * math.pi / cutoff)
+
+    def forward(self, r: Tensor) -> Tensor:
+        """r: (n_edges,) Å -> (n_edges, n_bessel)."""
+        amplitude = self.prefactor * self.envelope(r) / r
+        return torch.sin(r[:, None] * self.wavenumbers) * amplitude[:, None]
+
+
+# 1/sqrt(E[silu(x)²]) for x ~ N(0, 1): keeps activations of unit variance through the network.
+SILU_GAIN = 1.6765324703310913
+
+
+class MLP(nn.Module):
+    """Dense layers without bias, silu between them, unit-variance scaling.
+
+    Without bias the output vanishes with the input: a radial network of enveloped inputs is smooth
+    at the cutoff by construction.
+    """
+
+    def __init__(self, widths: list[int]) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList(
+            nn.Parameter(torch.randn(n_in, n_out, dtype=torch.float64))
+            for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (n, widths[0]) -> (n, widths[-1])."""
+        for layer, weight in enumerate(self.weights):
+            if layer > 0:
+                x = torch.nn.functional.silu(x) * SILU_GAIN
+            x = x @ (weight / math.sqrt(weight.shape[0]))
+        return x

@@ -1,0 +1,20 @@
+"""From the network's output to an energy: scale, shift, and isolated-atom energies, in double."""
+
+import torch
+from torch import Tensor, nn
+
+from e3md.data.statistics import Statistics
+
+
+class ReferenceEnergy(nn.Module):
+    """E_i = scale·ε_i + shift + E0(species of i), eV, float64 whatever the network's dtype."""
+
+    def __init__(self, statistics: Statistics) -> None:
+        super().__init__()
+        e0s = torch.tensor(statistics.e0s, dtype=torch.float64)
+        self.register_buffer("offset", e0s + statistics.shift)
+        self.register_buffer("scale", torch.full_like(e0s, statistics.scale))
+
+    def forward(self, network: Tensor, types: Tensor) -> Tensor:
+        """network: (n,) any dtype; types: (n,) int64 -> (n,) float64 eV."""
+        return network.double() * self.scale[types] + self.offset[types]

@@ -1,0 +1,36 @@
+"""Graphs and configurations that the tests of physical laws share."""
+
+import torch
+from ase import Atoms
+from conftest import random_statistics, small_config
+from torch import nn
+
+from e3md.graph import AtomGraph
+from e3md.model import ModelConfig, build_model
+from e3md.neighbors import atoms_to_graph
+
+SPECIES = ("Li", "P", "S")
+
+CONFIGS: dict[str, ModelConfig] = {
+    "nequip-l0": small_config("nequip", l_max=0),
+    "nequip-l1": small_config("nequip"),
+    "nequip-l2-both": small_config("nequip", l_max=2, parity="both", n_layers=2),
+    "nequip-l3-zbl": small_config("nequip", l_max=3, n_layers=2, zbl=True),
+    "nequip-1-layer": small_config("nequip", n_layers=1),
+    "mace-0e": small_config("mace", hidden_irreps="8x0e", correlation=3),
+    "mace-1o": small_config("mace"),
+    "mace-mixed": small_config("mace", hidden_irreps="8x0e+4x1o+2x2e", l_max=3, n_layers=3),
+    "mace-correlation-1": small_config("mace", correlation=1, zbl=True),
+    "mace-correlation-2": small_config("mace", correlation=2),
+}
+
+
+def build(config: ModelConfig, dtype: torch.dtype = torch.float64) -> nn.Module:
+    """A model with reproducible random weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return build_model(config, random_statistics(SPECIES), dtype)
+
+
+def to_graph(atoms: Atoms, config: ModelConfig, dtype: torch.dtype = torch.float64) -> AtomGraph:
+    return atoms_to_graph(atoms, SPECIES, config.cutoff, dtype)

@@ -1,0 +1,58 @@
+"""The scripted model is the eager model, and a model file keeps it."""
+
+import json
+
+import pytest
+import torch
+from conftest import random_statistics, random_structure
+from laws import CONFIGS, SPECIES, build, to_graph
+
+from e3md.export import METADATA_FILE, TrainingRecord, save_model
+from e3md.model import ModelConfig
+
+
+@pytest.fixture(params=CONFIGS.values(), ids=CONFIGS.keys())
+def config(request: pytest.FixtureRequest) -> ModelConfig:
+    return request.param
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_saved_model_equals_eager(config: ModelConfig, dtype: torch.dtype, tmp_path) -> None:
+    model = build(config, dtype)
+    graph = to_graph(random_structure(10, seed=21), config, dtype)
+    arguments = (graph.types, graph.edge_index, graph.edge_vec, graph.n_atoms)
+    energies, descriptors = model(*arguments), model.descriptors(*arguments)
+
+    path = tmp_path / "model.pt"
+    record = TrainingRecord(seed=4, test_errors={"forces_mae": 0.05})
+    save_model(model, config, random_statistics(SPECIES), record, path)
+    files = {METADATA_FILE: ""}
+    loaded = torch.jit.load(str(path), _extra_files=files)
+    metadata = json.loads(files[METADATA_FILE])
+
+    assert energies.dtype == torch.float64
+    assert descriptors.dtype == dtype
+    torch.testing.assert_close(loaded(*arguments), energies, atol=0, rtol=0)
+    torch.testing.assert_close(loaded.descriptors(*arguments), descriptors, atol=0, rtol=0)
+    assert metadata["format_version"] == 1
+    assert metadata["species"] == list(SPECIES)
+    assert metadata["cutoff"] == config.cutoff
+    assert metadata["n_layers"] == config.n_layers
+    assert metadata["dtype"] == str(dtype).removeprefix("torch.")
+    assert metadata["training"]["test_errors"] == {"forces_mae": 0.05}
+    assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_float32_agrees_with_float64(config: ModelConfig) -> None:
+    atoms = random_structure(10, seed=22)
+    energies = []
+    for dtype in (torch.float32, torch.float64):
+        graph = to_graph(atoms, config, dtype)
+        model = build(config, dtype)
+        energies.append(model(graph.types, graph.edge_index, graph.edge_vec, graph.n_atoms))
+    torch.testing.assert_close(energies[0], energies[1], atol=1e-5, rtol=1e-5)
+
+
+def test_building_a_model_leaves_the_default_dtype_alone(config: ModelConfig) -> None:
+    build(config)
+    assert torch.get_default_dtype() == torch.float32
