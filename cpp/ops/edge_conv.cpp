@@ -1,0 +1,403 @@
+// The ops of edge_conv on the CPU: checks, tables, and the loop over nodes. The schemas, and what
+// the arguments mean, are in register.cpp.
+#include <ATen/Dispatch.h>
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <cstdlib>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "edge_conv_kernel.h"
+
+namespace e3md {
+namespace {
+
+using at::Tensor;
+using kernels::Loops;
+using kernels::Path;
+using kernels::Problem;
+using kernels::Term;
+
+constexpr int kPathColumns = 9;  // see register.cpp
+
+// ---- instruction set ---------------------------------------------------------------------------
+
+enum class Isa { baseline, avx2, avx512 };
+
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+}
+
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
+}
+
+/// The widest the CPU has, or what the environment variable E3MD_ISA asks for.
+Isa choose_isa() {
+  const char* wish = std::getenv("E3MD_ISA");
+  if (!wish || !*wish) return has_avx512() ? Isa::avx512 : has_avx2() ? Isa::avx2 : Isa::baseline;
+  const std::string name = wish;
+  if (name == "baseline") return Isa::baseline;
+  TORCH_CHECK(name == "avx2" || name == "avx512", "E3MD_ISA=", name,
+              " is unknown: use baseline, avx2 or avx512, or unset it.");
+  TORCH_CHECK(name == "avx2" ? has_avx2() : has_avx512(), "E3MD_ISA=", name,
+              ": this CPU does not have these instructions. Unset it, or use baseline.");
+  return name == "avx2" ? Isa::avx2 : Isa::avx512;
+}
+
+Isa isa() {
+  static const Isa chosen = choose_isa();
+  return chosen;
+}
+
+template <class T>
+Loops<T> loops();
+
+template <>
+Loops<float> loops<float>() {
+  switch (isa()) {
+    case Isa::avx512:
+      return kernels::avx512::loops_f32();
+    case Isa::avx2:
+      return kernels::avx2::loops_f32();
+    default:
+      return kernels::baseline::loops_f32();
+  }
+}
+
+template <>
+Loops<double> loops<double>() {
+  switch (isa()) {
+    case Isa::avx512:
+      return kernels::avx512::loops_f64();
+    case Isa::avx2:
+      return kernels::avx2::loops_f64();
+    default:
+      return kernels::baseline::loops_f64();
+  }
+}
+
+// ---- tables ------------------------------------------------------------------------------------
+
+/// The products of an op, read from its tensors and checked.
+template <class T>
+struct Tables {
+  std::vector<Path> paths;
+  std::vector<Term<T>> terms;
+  int64_t max_pairs = 1;
+};
+
+/// Sizes of the rows that paths point into.
+struct Widths {
+  int64_t in, sh, weights, out;
+};
+
+void check_range(const char* what, int64_t path, int64_t begin, int64_t end, int64_t width) {
+  TORCH_CHECK(begin >= 0 && end <= width, "edge_conv: path ", path, " needs columns [", begin, ", ",
+              end, ") of ", what, ", which has ", width);
+}
+
+/// One row of `paths`; entry n of `index`/`value` is C[m1, m2, m3].
+template <class T>
+void append_path(Tables<T>& tables, int64_t number, const int64_t* row, const int64_t* index,
+                 const double* value, const Widths& widths) {
+  const int64_t mul = row[6], begin = row[7], end = row[8];
+  if (mul == 0 || begin == end) return;
+  int64_t n_in = 0, n_sh = 0, n_out = 0;
+  bool diagonal = true;
+  for (int64_t n = begin; n < end; ++n) {
+    const int64_t* m = index + 3 * n;
+    TORCH_CHECK(m[0] >= 0 && m[1] >= 0 && m[2] >= 0, "edge_conv: cg_index[", n, "] is negative");
+    n_in = std::max(n_in, m[0] + 1);
+    n_sh = std::max(n_sh, m[1] + 1);
+    n_out = std::max(n_out, m[2] + 1);
+    diagonal = diagonal && m[0] == m[2];
+  }
+  TORCH_CHECK(std::max(n_in, n_out) <= kernels::kMaxComponents, "edge_conv: path ", number,
+              " has more than ", kernels::kMaxComponents, " components");
+  TORCH_CHECK(mul > 0 && row[1] >= 0 && row[4] >= 0, "edge_conv: path ", number,
+              " has a negative mul or stride");
+  check_range("h", number, row[0], row[0] + (n_in - 1) * row[1] + mul, widths.in);
+  check_range("sh", number, row[2], row[2] + n_sh, widths.sh);
+  check_range("the output", number, row[3], row[3] + (n_out - 1) * row[4] + mul, widths.out);
+  check_range("weights", number, row[5], row[5] + mul, widths.weights);
+  // A product with Y_00 joins each m only to itself: one path per m skips the zeros.
+  const int64_t n_parts = diagonal ? n_out : 1;
+  for (int64_t part = 0; part < n_parts; ++part) {
+    Path path{row[0] + part * row[1],
+              row[1],
+              row[3] + part * row[4],
+              row[4],
+              row[5],
+              mul,
+              int32_t(diagonal ? 1 : n_in),
+              int32_t(diagonal ? 1 : n_out),
+              int32_t(tables.terms.size()),
+              0};
+    for (int64_t n = begin; n < end; ++n) {
+      const int64_t* m = index + 3 * n;
+      if (diagonal && m[0] != part) continue;
+      const int64_t pair = diagonal ? 0 : m[0] * n_out + m[2];
+      tables.terms.push_back({int32_t(pair), int32_t(row[2] + m[1]), T(value[n])});
+    }
+    path.term_end = int32_t(tables.terms.size());
+    tables.max_pairs = std::max<int64_t>(tables.max_pairs, path.n_in * path.n_out);
+    tables.paths.push_back(path);
+  }
+}
+
+template <class T>
+Tables<T> read_tables(const Tensor& paths, const Tensor& cg_index, const Tensor& cg_value,
+                      const Widths& widths) {
+  const Tensor rows = paths.contiguous(), index = cg_index.contiguous();
+  const Tensor value = cg_value.contiguous();
+  const int64_t n_paths = rows.numel() / kPathColumns, n_values = value.numel();
+  TORCH_CHECK(rows.scalar_type() == at::kLong && rows.numel() == n_paths * kPathColumns &&
+                  (n_paths == 0 || (rows.dim() == 2 && rows.size(1) == kPathColumns)),
+              "edge_conv: paths must be int64 (n_paths, 9), not ", rows.scalar_type(), " ",
+              rows.sizes());
+  TORCH_CHECK(index.scalar_type() == at::kLong && index.numel() == 3 * n_values,
+              "edge_conv: cg_index must be int64 (", n_values, ", 3), not ", index.scalar_type(),
+              " ", index.sizes());
+  TORCH_CHECK(value.scalar_type() == at::kDouble, "edge_conv: cg_value must be float64, not ",
+              value.scalar_type());
+  Tables<T> tables;
+  for (int64_t n = 0; n < n_paths; ++n) {
+    const int64_t* row = rows.const_data_ptr<int64_t>() + n * kPathColumns;
+    TORCH_CHECK(row[7] >= 0 && row[7] <= row[8] && row[8] <= n_values, "edge_conv: path ", n,
+                " needs cg entries [", row[7], ", ", row[8], ") of ", n_values);
+    append_path(tables, n, row, index.const_data_ptr<int64_t>(), value.const_data_ptr<double>(),
+                widths);
+  }
+  return tables;
+}
+
+/// The same products seen from the other side: in and out change places.
+template <class T>
+void transpose(Tables<T>& tables) {
+  for (Path& path : tables.paths) {
+    for (int32_t t = path.term_begin; t < path.term_end; ++t) {
+      int32_t& pair = tables.terms[t].pair;
+      pair = (pair % path.n_out) * path.n_in + pair / path.n_out;
+    }
+    std::swap(path.in_offset, path.out_offset);
+    std::swap(path.in_stride, path.out_stride);
+    std::swap(path.n_in, path.n_out);
+  }
+}
+
+// ---- edges -------------------------------------------------------------------------------------
+
+/// Checks edge_index; returns where the edges of each receiver begin, (n_local + 1).
+std::vector<int64_t> receiver_begin(const Tensor& edge_index, int64_t n_local, int64_t n_nodes) {
+  const int64_t n_edges = edge_index.size(1);
+  const int64_t* receiver = edge_index.const_data_ptr<int64_t>();
+  const int64_t* sender = receiver + n_edges;
+  std::vector<int64_t> begin(n_local + 1, 0);
+  int64_t previous = 0;
+  for (int64_t e = 0; e < n_edges; ++e) {
+    TORCH_CHECK(receiver[e] >= previous,
+                "edge_conv: edge_index must be sorted by receiver, but edge ", e, " has receiver ",
+                receiver[e], " after ", previous);
+    TORCH_CHECK(receiver[e] < n_local, "edge_conv: edge ", e, " has receiver ", receiver[e],
+                ", expected less than n_local = ", n_local);
+    TORCH_CHECK(sender[e] >= 0 && sender[e] < n_nodes, "edge_conv: edge ", e, " has neighbor ",
+                sender[e], ", expected 0 to ", n_nodes - 1);
+    previous = receiver[e];
+    ++begin[receiver[e] + 1];
+  }
+  for (int64_t i = 0; i < n_local; ++i) begin[i + 1] += begin[i];
+  return begin;
+}
+
+/// Edges ordered by sender (counting sort, stable: the order of sums is fixed).
+struct SenderOrder {
+  std::vector<int64_t> begin, edges;
+
+  SenderOrder(const int64_t* sender, int64_t n_edges, int64_t n_nodes)
+      : begin(n_nodes + 1, 0), edges(n_edges) {
+    for (int64_t e = 0; e < n_edges; ++e) ++begin[sender[e] + 1];
+    for (int64_t j = 0; j < n_nodes; ++j) begin[j + 1] += begin[j];
+    std::vector<int64_t> next(begin.begin(), begin.end() - 1);
+    for (int64_t e = 0; e < n_edges; ++e) edges[next[sender[e]]++] = e;
+  }
+};
+
+void check_edges(const Tensor& sh, const Tensor& weights, const Tensor& edge_index) {
+  TORCH_CHECK(
+      edge_index.scalar_type() == at::kLong && edge_index.dim() == 2 && edge_index.size(0) == 2,
+      "edge_conv: edge_index must be int64 (2, n_edges), not ", edge_index.scalar_type(), " ",
+      edge_index.sizes());
+  for (const Tensor& t : {sh, weights})
+    TORCH_CHECK(t.dim() == 2 && t.size(0) == edge_index.size(1),
+                "edge_conv: sh and weights must have one row per edge (", edge_index.size(1),
+                "), but one is ", t.sizes());
+}
+
+void check_features(const Tensor& rows, const Tensor& sh, const Tensor& weights) {
+  TORCH_CHECK(rows.dim() == 2, "edge_conv: features must be (nodes, columns), not ", rows.sizes());
+  TORCH_CHECK(rows.scalar_type() == at::kFloat || rows.scalar_type() == at::kDouble,
+              "edge_conv: features must be float32 or float64, not ", rows.scalar_type());
+  for (const Tensor& t : {sh, weights})
+    TORCH_CHECK(t.scalar_type() == rows.scalar_type(),
+                "edge_conv: features, sh and weights must have one dtype, but these are ",
+                rows.scalar_type(), ", ", sh.scalar_type(), ", ", weights.scalar_type());
+}
+
+// ---- loops -------------------------------------------------------------------------------------
+
+/// Runs `body(begin, end, scratch)` over chunks of [0, n_owners). Each owner is the work of one
+/// thread from beginning to end, so results do not depend on the number of threads.
+template <class T, class Body>
+void for_owners(const Problem<T>& problem, int64_t n_owners, Body body) {
+  constexpr int64_t kChunk = 8;
+  const int64_t n_chunks = (n_owners + kChunk - 1) / kChunk;
+  const int64_t size = kernels::scratch_size(problem.dim_sh, problem.max_pairs);
+  const int n_threads = at::in_parallel_region() ? 1 : at::get_num_threads();
+#pragma omp parallel num_threads(n_threads) if (n_threads > 1 && n_chunks > 1)
+  {
+    std::vector<T> scratch(size);
+#pragma omp for schedule(dynamic)
+    for (int64_t chunk = 0; chunk < n_chunks; ++chunk)
+      body(chunk * kChunk, std::min(n_owners, (chunk + 1) * kChunk), scratch.data());
+  }
+}
+
+template <class T>
+Problem<T> make_problem(const Tensor& in, const Tensor& sh, const Tensor& weights, int64_t dim_out,
+                        const Tables<T>& tables) {
+  Problem<T> problem{};
+  problem.in = in.const_data_ptr<T>();
+  problem.sh = sh.const_data_ptr<T>();
+  problem.weights = weights.const_data_ptr<T>();
+  problem.dim_in = in.size(1);
+  problem.dim_sh = sh.size(1);
+  problem.n_weights = weights.size(1);
+  problem.dim_out = dim_out;
+  problem.paths = tables.paths.data();
+  problem.terms = tables.terms.data();
+  problem.n_paths = static_cast<int64_t>(tables.paths.size());
+  problem.max_pairs = tables.max_pairs;
+  return problem;
+}
+
+Tensor edge_conv(const Tensor& h_, const Tensor& sh_, const Tensor& weights_,
+                 const Tensor& edge_index_, const Tensor& paths, const Tensor& cg_index,
+                 const Tensor& cg_value, int64_t n_local, int64_t dim_out) {
+  check_edges(sh_, weights_, edge_index_);
+  check_features(h_, sh_, weights_);
+  const Tensor h = h_.contiguous(), sh = sh_.contiguous(), weights = weights_.contiguous();
+  const Tensor edge_index = edge_index_.contiguous();
+  const auto begin = receiver_begin(edge_index, n_local, h.size(0));
+  Tensor out = at::empty({n_local, dim_out}, h.options());
+  AT_DISPATCH_FLOATING_TYPES(h.scalar_type(), "edge_conv", [&] {
+    const Widths widths{h.size(1), sh.size(1), weights.size(1), dim_out};
+    const auto tables = read_tables<scalar_t>(paths, cg_index, cg_value, widths);
+    auto problem = make_problem<scalar_t>(h, sh, weights, dim_out, tables);
+    problem.owner_begin = begin.data();
+    problem.in_node = edge_index.const_data_ptr<int64_t>() + edge_index.size(1);
+    const auto convolve = loops<scalar_t>().convolve;
+    auto* result = out.mutable_data_ptr<scalar_t>();
+    for_owners(problem, n_local, [&](int64_t first, int64_t last, scalar_t* scratch) {
+      convolve(problem, result, first, last, scratch);
+    });
+  });
+  return out;
+}
+
+Tensor edge_conv_h(const Tensor& g_, const Tensor& sh_, const Tensor& weights_,
+                   const Tensor& edge_index_, const Tensor& paths, const Tensor& cg_index,
+                   const Tensor& cg_value, int64_t n_nodes, int64_t dim_in) {
+  check_edges(sh_, weights_, edge_index_);
+  check_features(g_, sh_, weights_);
+  const Tensor g = g_.contiguous(), sh = sh_.contiguous(), weights = weights_.contiguous();
+  const Tensor edge_index = edge_index_.contiguous();
+  receiver_begin(edge_index, g.size(0), n_nodes);
+  const int64_t* receiver = edge_index.const_data_ptr<int64_t>();
+  const int64_t n_edges = edge_index.size(1);
+  const SenderOrder order(receiver + n_edges, n_edges, n_nodes);
+  Tensor out = at::empty({n_nodes, dim_in}, g.options());
+  AT_DISPATCH_FLOATING_TYPES(g.scalar_type(), "edge_conv_h", [&] {
+    const Widths widths{dim_in, sh.size(1), weights.size(1), g.size(1)};
+    auto tables = read_tables<scalar_t>(paths, cg_index, cg_value, widths);
+    transpose(tables);
+    auto problem = make_problem<scalar_t>(g, sh, weights, dim_in, tables);
+    problem.owner_begin = order.begin.data();
+    problem.edge_ids = order.edges.data();
+    problem.in_node = receiver;
+    const auto convolve = loops<scalar_t>().convolve;
+    auto* result = out.mutable_data_ptr<scalar_t>();
+    for_owners(problem, n_nodes, [&](int64_t first, int64_t last, scalar_t* scratch) {
+      convolve(problem, result, first, last, scratch);
+    });
+  });
+  return out;
+}
+
+std::tuple<Tensor, Tensor> edge_conv_yw(const Tensor& g_, const Tensor& h_, const Tensor& sh_,
+                                        const Tensor& weights_, const Tensor& edge_index_,
+                                        const Tensor& paths, const Tensor& cg_index,
+                                        const Tensor& cg_value, bool need_sh, bool need_weights) {
+  check_edges(sh_, weights_, edge_index_);
+  check_features(h_, sh_, weights_);
+  check_features(g_, sh_, weights_);
+  const Tensor g = g_.contiguous(), h = h_.contiguous();
+  const Tensor sh = sh_.contiguous(), weights = weights_.contiguous();
+  const Tensor edge_index = edge_index_.contiguous();
+  const auto begin = receiver_begin(edge_index, g.size(0), h.size(0));
+  Tensor grad_sh = at::empty(need_sh ? sh.sizes() : at::IntArrayRef{0}, sh.options());
+  Tensor grad_weights =
+      at::empty(need_weights ? weights.sizes() : at::IntArrayRef{0}, sh.options());
+  AT_DISPATCH_FLOATING_TYPES(g.scalar_type(), "edge_conv_yw", [&] {
+    const Widths widths{h.size(1), sh.size(1), weights.size(1), g.size(1)};
+    const auto tables = read_tables<scalar_t>(paths, cg_index, cg_value, widths);
+    auto problem = make_problem<scalar_t>(h, sh, weights, g.size(1), tables);
+    problem.owner_begin = begin.data();
+    problem.in_node = edge_index.const_data_ptr<int64_t>() + edge_index.size(1);
+    const auto differentiate = loops<scalar_t>().differentiate;
+    const auto* cotangent = g.const_data_ptr<scalar_t>();
+    auto* to_sh = need_sh ? grad_sh.mutable_data_ptr<scalar_t>() : nullptr;
+    auto* to_weights = need_weights ? grad_weights.mutable_data_ptr<scalar_t>() : nullptr;
+    for_owners(problem, g.size(0), [&](int64_t first, int64_t last, scalar_t* scratch) {
+      differentiate(problem, cotangent, to_sh, to_weights, first, last, scratch);
+    });
+  });
+  return {grad_sh, grad_weights};
+}
+
+// ---- shapes ------------------------------------------------------------------------------------
+
+Tensor edge_conv_meta(const Tensor& features, const Tensor&, const Tensor&, const Tensor&,
+                      const Tensor&, const Tensor&, const Tensor&, int64_t n_rows, int64_t dim) {
+  return features.new_empty({n_rows, dim});
+}
+
+std::tuple<Tensor, Tensor> edge_conv_yw_meta(const Tensor&, const Tensor&, const Tensor& sh,
+                                             const Tensor& weights, const Tensor&, const Tensor&,
+                                             const Tensor&, const Tensor&, bool need_sh,
+                                             bool need_weights) {
+  return {sh.new_empty(need_sh ? sh.sizes() : at::IntArrayRef{0}),
+          weights.new_empty(need_weights ? weights.sizes() : at::IntArrayRef{0})};
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(e3md, CPU, m) {
+  m.impl("edge_conv", edge_conv);
+  m.impl("edge_conv_h", edge_conv_h);
+  m.impl("edge_conv_yw", edge_conv_yw);
+}
+
+TORCH_LIBRARY_IMPL(e3md, Meta, m) {
+  m.impl("edge_conv", edge_conv_meta);
+  m.impl("edge_conv_h", edge_conv_meta);
+  m.impl("edge_conv_yw", edge_conv_yw_meta);
+}
+
+}  // namespace e3md
