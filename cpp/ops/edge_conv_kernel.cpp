@@ -134,6 +134,7 @@ void convolve_tile(const Path& path, const Block<T>& block, const T* coefficient
 
 template <class T, int M_IN, int M_OUT>
 struct Convolve {
+  static constexpr int kVectors = 2;  // of a wide tile: more would not fit the registers
   template <int N, bool FULL>
   static void tile(const Path& path, const Block<T>& block, const T* coefficient, T* out,
                    int64_t channel, int lanes) {
@@ -195,6 +196,7 @@ void differentiate_tile(const Path& path, const Block<T>& block, const T* coeffi
 
 template <class T, int M_IN, int M_OUT>
 struct Differentiate {
+  static constexpr int kVectors = 4;  // the work on grad_sh is once per tile: few and wide ones
   template <int N, bool FULL>
   static void tile(const Path& path, const Block<T>& block, const T* coefficient, const T* g,
                    const Gradients<T>& gradients, int64_t channel, int lanes) {
@@ -203,12 +205,15 @@ struct Differentiate {
   }
 };
 
-/// All channels of a path: tiles of two vectors, one vector, and what is left.
+/// All channels of a path: wide tiles, then two vectors, one vector, and what is left.
 template <class T, class Operation, class... Arguments>
 void for_channels(const Path& path, const Block<T>& block, const T* coefficient,
                   Arguments... arguments) {
   constexpr int kWidth = Simd<T>::kWidth;
+  constexpr int kVectors = Operation::kVectors;
   int64_t c = 0;
+  for (; c + kVectors * kWidth <= path.mul; c += kVectors * kWidth)
+    Operation::template tile<kVectors, true>(path, block, coefficient, arguments..., c, 0);
   for (; c + 2 * kWidth <= path.mul; c += 2 * kWidth)
     Operation::template tile<2, true>(path, block, coefficient, arguments..., c, 0);
   for (; c + kWidth <= path.mul; c += kWidth)

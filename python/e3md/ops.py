@@ -41,7 +41,7 @@ def edge_conv(
     out[i, out_offset + m3·out_stride + c] = Σ_e Σ_cg value · weights[e, weight_offset + c]
         · h[j, in_offset + m1·in_stride + c] · sh[e, sh_offset + m2],  c < mul, e = (i, j)
 
-    Differentiable to any order in h, sh and weights. Results do not depend on the number of threads.
+    Differentiable to any order in h, sh and weights; the same whatever the number of threads.
 
     Args:
         h: (n_nodes, dim_in) float32 or float64, as sh and weights.
