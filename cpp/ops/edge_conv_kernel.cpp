@@ -1,5 +1,7 @@
 #include "edge_conv_kernel.h"
 
+#include <utility>  // integer_sequence: types only, no code
+
 #if defined(__AVX512F__)
 #define E3MD_VECTOR_BYTES 64
 #elif defined(__AVX2__)
@@ -262,18 +264,33 @@ void convolve(const Problem<T>& p, T* out, int64_t begin, int64_t end, T* scratc
   }
 }
 
-/// Adds up the lanes of (n, dim_sh, kWidth) into rows of grad_sh.
+/// Lanes l of the result: a[l] + a[l ^ HALF] where bit HALF of l is clear, else the same of b.
+template <int HALF, class V, int... LANE>
+V fold(V a, V b, std::integer_sequence<int, LANE...>) {
+  constexpr int kWidth = sizeof...(LANE);
+  return __builtin_shufflevector(a, b, (LANE & HALF ? kWidth + LANE : LANE)...) +
+         __builtin_shufflevector(a, b, (LANE & HALF ? kWidth + (LANE ^ HALF) : (LANE ^ HALF))...);
+}
+
+/// Sums of the lanes of kWidth rows, one lane each: log2(kWidth) rounds of folding rows together.
+template <class T, int HALF>
+void fold_rows(Vec<T>* rows) {
+  for (int r = 0; r < HALF; ++r)
+    rows[r] =
+        fold<HALF>(rows[r], rows[r + HALF], std::make_integer_sequence<int, Simd<T>::kWidth>());
+  if constexpr (HALF > 1) fold_rows<T, HALF / 2>(rows);
+}
+
+/// Adds up the lanes of (n_rows, kWidth), overwriting them. kBlock rows divide into whole groups,
+/// so the last group may read rows beyond n_rows but never beyond the scratch memory.
 template <class T>
-void sum_lanes(const Block<T>& block, const T* lanes, int64_t dim_sh, T* grad_sh) {
-  for (int b = 0; b < block.n; ++b)
-    for (int64_t m = 0; m < dim_sh; ++m) {
-      T partial[Simd<T>::kWidth];
-      for (int l = 0; l < Simd<T>::kWidth; ++l)
-        partial[l] = lanes[(b * dim_sh + m) * Simd<T>::kWidth + l];
-      for (int half = Simd<T>::kWidth / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; ++l) partial[l] += partial[l + half];
-      grad_sh[block.edge[b] * dim_sh + m] = partial[0];
-    }
+void sum_lanes(T* lanes, int64_t n_rows, T* sums) {
+  constexpr int kWidth = Simd<T>::kWidth;
+  for (int64_t at = 0; at < n_rows; at += kWidth) {
+    auto* rows = reinterpret_cast<Vec<T>*>(lanes) + at;
+    fold_rows<T, kWidth / 2>(rows);
+    for (int l = 0; l < kWidth && at + l < n_rows; ++l) sums[at + l] = rows[0][l];
+  }
 }
 
 template <class T>
@@ -299,7 +316,7 @@ void differentiate(const Problem<T>& p, const T* g, T* grad_sh, T* grad_weights,
         for_components<T, Differentiate>(p.paths[k], block, coefficient, g + i * p.dim_out,
                                          gradients);
       }
-      if (grad_sh) sum_lanes(block, lanes, p.dim_sh, grad_sh);
+      if (grad_sh) sum_lanes(lanes, block.n * p.dim_sh, grad_sh + at * p.dim_sh);
     }
   }
 }
