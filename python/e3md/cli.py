@@ -78,17 +78,20 @@ def verify(
 def analyze(
     trajectory: Annotated[Path, typer.Argument(help="LAMMPS dump, ASE .traj or extxyz")],
     output: Annotated[Path, typer.Option("-o", "--output")] = Path("analysis"),
-    timestep: Annotated[
-        float | None, typer.Option(help="fs per MD step, for formats that do not record time")
+    frame_fs: Annotated[
+        float | None, typer.Option(help="fs between frames, for files that do not record time")
     ] = None,
     species: Annotated[
         str | None, typer.Option(help="elements of the LAMMPS types, as in 'Li P S'")
     ] = None,
+    skip: Annotated[float, typer.Option(help="ps to leave out at the start")] = 0.0,
 ) -> None:
     """g(r), bond angles, mean square displacement and diffusion from a trajectory."""
+    from e3md.analysis import AnalysisOptions, read_trajectory
     from e3md.analysis import analyze as run
 
-    run(trajectory, output, timestep_fs=timestep, species=species.split() if species else None)
+    types = species.split() if species else None
+    run(read_trajectory(trajectory, frame_fs, types), output, AnalysisOptions(skip=skip))
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

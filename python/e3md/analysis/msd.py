@@ -1,0 +1,82 @@
+"""Mean square displacement with multiple time origins."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase.data import atomic_masses, atomic_numbers
+
+from e3md.analysis.trajectory import FloatArray, Trajectory
+
+
+@dataclass(frozen=True)
+class MeanSquareDisplacement:
+    """MSD averaged over atoms and over all time origins."""
+
+    lag: FloatArray  # (n_frames,) ps, from 0
+    total: FloatArray  # (n_frames,) Å², all atoms
+    by_species: dict[str, FloatArray]  # (n_frames,) Å² each
+
+
+def mean_square_displacement(
+    trajectory: Trajectory, remove_drift: bool = True
+) -> MeanSquareDisplacement:
+    """MSD(τ) = ⟨|r_i(t+τ) - r_i(t)|²⟩ over atoms i and all origins t, per species.
+
+    Args:
+        trajectory: frames equally spaced in time. Displacements are free of the cell's own motion
+            (Trajectory.displacements), so constant-pressure runs are treated right.
+        remove_drift: measure from the center of mass of all atoms, which thermostats that act on
+            single atoms (Langevin) set in motion. Turn off where a frozen part anchors the system.
+
+    Raises:
+        ValueError: fewer than two frames, or frames that are not equally spaced.
+    """
+    interval = trajectory.frame_interval()
+    path = drift_free_path(trajectory) if remove_drift else trajectory.displacements()
+    per_atom = msd_per_atom(path)
+    by_species = {
+        name: per_atom[:, trajectory.atoms_of(name)].mean(axis=1)
+        for name in sorted(set(trajectory.species))
+    }
+    lag = np.arange(trajectory.n_frames) * interval
+    return MeanSquareDisplacement(lag, per_atom.mean(axis=1), by_species)
+
+
+def drift_free_path(trajectory: Trajectory) -> FloatArray:
+    """(n_frames, n_atoms, 3) Å: displacements relative to the center of mass of all atoms."""
+    path = trajectory.displacements()
+    masses = atomic_masses[[atomic_numbers[name] for name in trajectory.species]]
+    center = np.einsum("fnx,n->fx", path, masses / masses.sum())
+    return path - center[:, None, :]
+
+
+def msd_per_atom(path: FloatArray) -> FloatArray:
+    """MSD of each atom over all time origins, in O(n_frames log n_frames) by FFT.
+
+    |r(t+τ) - r(t)|² = r²(t+τ) + r²(t) - 2 r(t+τ)·r(t); the sums of the squares follow by
+    recursion and the product is an autocorrelation (Calandrini et al., Collection SFN 12, 201
+    (2011)).
+
+    Args:
+        path: (n_frames, n_atoms, 3) Å.
+
+    Returns:
+        (n_frames, n_atoms) Å²; row τ averages over n_frames - τ origins.
+    """
+    n_frames, n_atoms, _ = path.shape
+    origins = np.arange(n_frames, 0, -1)[:, None]
+    result = np.empty((n_frames, n_atoms))
+    block = max(1, 4_000_000 // (6 * n_frames))  # atoms at a time, to bound the memory
+    for start in range(0, n_atoms, block):
+        # centering keeps the difference of large sums accurate
+        part = path[:, start : start + block] - path[:, start : start + block].mean(axis=0)
+        spectrum = np.fft.rfft(part, n=2 * n_frames, axis=0)
+        products = np.fft.irfft(np.abs(spectrum) ** 2, axis=0)[:n_frames].sum(axis=2)
+        squares = np.einsum("fnx,fnx->fn", part, part)
+        head = np.cumsum(squares, axis=0)
+        # Σ_t r²(t) + r²(t+τ): twice everything less the τ first and the τ last frames
+        outer = np.zeros_like(head)
+        outer[1:] = head[:-1] + np.cumsum(squares[::-1], axis=0)[:-1]
+        result[:, start : start + block] = (2 * head[-1] - outer - 2 * products) / origins
+    result[0] = 0.0
+    return np.maximum(result, 0.0)

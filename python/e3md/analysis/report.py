@@ -1,0 +1,211 @@
+"""All analyses of one trajectory, written as CSV and PNG files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from e3md.analysis import plots
+from e3md.analysis.angles import AngleDistribution, angle_distribution
+from e3md.analysis.diffusion import Diffusion, diffusion_coefficient
+from e3md.analysis.msd import MeanSquareDisplacement, mean_square_displacement
+from e3md.analysis.rdf import RadialDistribution, radial_distribution
+from e3md.analysis.trajectory import FloatArray, Trajectory
+
+
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """What to compute. Lengths in Å, times in ps."""
+
+    r_max: float = 8.0  # largest distance of g(r)
+    angles: Mapping[tuple[str, str, str], float] | None = None  # a-b-c → cutoff; None: automatic
+    window: tuple[float, float] | None = None  # lags of the diffusion fit; None: automatic
+    n_blocks: int = 5  # parts of the trajectory behind the error bar of D
+    remove_drift: bool = True  # measure displacements from the center of mass
+    skip: float = 0.0  # equilibration left out at the start
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Results of `analyze`. What the trajectory does not allow is absent, with the reason."""
+
+    rdf: RadialDistribution | None
+    angles: list[AngleDistribution]
+    msd: MeanSquareDisplacement | None
+    diffusion: list[Diffusion]
+    notes: list[str]  # what was left out and why, and warnings
+    files: list[Path]
+
+
+def analyze(
+    trajectory: Trajectory,
+    output: str | Path,
+    options: AnalysisOptions | None = None,
+    console: Console | None = None,
+) -> Analysis:
+    """g(r), bond angles, MSD and D of a trajectory: CSV and PNG into `output`, a summary printed.
+
+    Args:
+        trajectory: see read_trajectory.
+        output: directory, made if absent.
+        options: defaults where None.
+        console: where to print the summary; standard output by default.
+
+    Raises:
+        ValueError: options that do not fit the trajectory (unknown species, nothing left after
+            `skip`, a window longer than a block).
+    """
+    options = options or AnalysisOptions()
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    trajectory = _skip(trajectory, options.skip)
+    notes: list[str] = []
+    rdf = _rdf(trajectory, options, notes)
+    angles = _angles(trajectory, rdf, options, notes)
+    msd, diffusion = _dynamics(trajectory, options, notes)
+    files = _write(output, rdf, angles, msd, diffusion)
+    analysis = Analysis(rdf, angles, msd, diffusion, notes, files)
+    _print_summary(analysis, trajectory, output, console or Console())
+    return analysis
+
+
+def _skip(trajectory: Trajectory, skip: float) -> Trajectory:
+    start = int(np.searchsorted(trajectory.time, trajectory.time[0] + skip - 1e-9))
+    if start >= trajectory.n_frames:
+        length = trajectory.time[-1] - trajectory.time[0]
+        raise ValueError(f"skip = {skip:g} ps leaves nothing of the {length:g} ps trajectory")
+    return trajectory.select(start)
+
+
+def _rdf(
+    trajectory: Trajectory, options: AnalysisOptions, notes: list[str]
+) -> RadialDistribution | None:
+    if not all(trajectory.pbc):
+        notes.append("g(r): left out, the system is not periodic in three directions")
+        return None
+    return radial_distribution(trajectory, options.r_max, n_bins=round(options.r_max / 0.05))
+
+
+def _angles(
+    trajectory: Trajectory,
+    rdf: RadialDistribution | None,
+    options: AnalysisOptions,
+    notes: list[str],
+) -> list[AngleDistribution]:
+    requests = options.angles
+    if requests is None:
+        requests = default_angles(rdf) if rdf is not None else {}
+        if not requests:
+            notes.append("angles: left out, no bond lengths could be read off g(r); give triples")
+    return [angle_distribution(trajectory, triple, cut) for triple, cut in requests.items()]
+
+
+def default_angles(rdf: RadialDistribution) -> dict[tuple[str, str, str], float]:
+    """Triples a-b-a with the first minimum of g_ab as cutoff, Å; a-a-a for a single element."""
+    species = sorted({name for pair in rdf.partial for name in pair})
+    found = {}
+    for center in species:
+        for end in species:
+            if end == center and len(species) > 1:
+                continue
+            cutoff = rdf.first_minimum(end, center)
+            if cutoff is not None:
+                found[(end, center, end)] = cutoff
+    return found
+
+
+def _dynamics(
+    trajectory: Trajectory, options: AnalysisOptions, notes: list[str]
+) -> tuple[MeanSquareDisplacement | None, list[Diffusion]]:
+    if trajectory.n_frames < 2:
+        notes.append("MSD and D: left out, the trajectory has one frame")
+        return None, []
+    msd = mean_square_displacement(trajectory, options.remove_drift)
+    if options.window is None and trajectory.n_frames < 8 * options.n_blocks:
+        notes.append(f"D: left out, {trajectory.n_frames} frames are too few for an error bar")
+        return msd, []
+    diffusion = [
+        diffusion_coefficient(
+            trajectory, name, options.window, options.n_blocks, options.remove_drift
+        )
+        for name in msd.by_species
+    ]
+    notes.extend(f"D of {item.species}: {item.warning}" for item in diffusion if item.warning)
+    return msd, diffusion
+
+
+def _write(
+    output: Path,
+    rdf: RadialDistribution | None,
+    angles: list[AngleDistribution],
+    msd: MeanSquareDisplacement | None,
+    diffusion: list[Diffusion],
+) -> list[Path]:
+    files = []
+    if rdf is not None:
+        columns = {"r_A": rdf.r, "total": rdf.total}
+        columns |= {"-".join(pair): g for pair, g in rdf.partial.items()}
+        columns |= {f"n_{a}-{b}": n for (a, b), n in rdf.coordination.items()}
+        files += [_csv(output / "rdf.csv", columns), output / "rdf.png"]
+        plots.plot_rdf({"": rdf}, files[-1])
+    if angles:
+        columns = {"angle_degree": angles[0].angle}
+        columns |= {f"{'-'.join(a.triple)}(<{a.cutoffs[0]:.2f}A)": a.density for a in angles}
+        files += [_csv(output / "angles.csv", columns), output / "angles.png"]
+        plots.plot_angles({"": angles}, files[-1])
+    if msd is not None:
+        columns = {"lag_ps": msd.lag, "total_A2": msd.total}
+        columns |= {f"{name}_A2": values for name, values in msd.by_species.items()}
+        files += [_csv(output / "msd.csv", columns), output / "msd.png"]
+        plots.plot_msd({"": msd}, files[-1], diffusions=diffusion)
+    if diffusion:
+        files += [_diffusion_csv(output / "diffusion.csv", diffusion), output / "diffusion.png"]
+        plots.plot_diffusion(diffusion, files[-1])
+    return files
+
+
+def _csv(path: Path, columns: Mapping[str, FloatArray]) -> Path:
+    table = np.column_stack(list(columns.values()))
+    np.savetxt(path, table, fmt="%.8g", delimiter=",", header=",".join(columns), comments="")
+    return path
+
+
+def _diffusion_csv(path: Path, diffusion: list[Diffusion]) -> Path:
+    lines = ["species,D_cm2_per_s,standard_error,window_begin_ps,window_end_ps,log_slope,n_blocks"]
+    for item in diffusion:
+        begin, end = item.window
+        lines.append(
+            f"{item.species},{item.coefficient:.6e},{item.error:.6e},{begin:g},{end:g},"
+            f"{item.slope:.4f},{len(item.blocks)}"
+        )
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _print_summary(
+    analysis: Analysis, trajectory: Trajectory, output: Path, console: Console
+) -> None:
+    length = trajectory.time[-1] - trajectory.time[0]
+    title = f"{trajectory.n_atoms} atoms, {trajectory.n_frames} frames, {length:g} ps"
+    table = Table("quantity", "value", title=title)
+    if analysis.rdf is not None:
+        for pair, g in analysis.rdf.partial.items():
+            peak = int(np.argmax(g))
+            value = f"highest peak {g[peak]:.2f} at {analysis.rdf.r[peak]:.2f} Å"
+            table.add_row(f"g(r) {'-'.join(pair)}", value)
+    for item in analysis.angles:
+        peak = int(np.argmax(item.density))
+        per_center = f"{item.angles_per_center:.2f} per {item.triple[1]}"
+        value = f"most likely {item.angle[peak]:.0f}°; {per_center}"
+        table.add_row(f"angle {'-'.join(item.triple)} (< {item.cutoffs[0]:.2f} Å)", value)
+    for d in analysis.diffusion:
+        window = f"{d.window[0]:g}-{d.window[1]:g} ps"
+        value = f"({d.coefficient:.2e} ± {d.error:.1e}) cm²/s from {window}, MSD ~ τ^{d.slope:.2f}"
+        table.add_row(f"D {d.species}", value)
+    console.print(table)
+    for note in analysis.notes:
+        console.print(f"note: {note}", style="yellow", highlight=False)
+    console.print(f"{len(analysis.files)} files in {output}", highlight=False)
