@@ -1,4 +1,4 @@
-"""The demo: the same physics in both engines, and the whole command where a potential is shipped."""
+"""The demo: the same physics in both engines, and the whole command with a shipped potential."""
 
 import shutil
 import sys

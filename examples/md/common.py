@@ -1,0 +1,35 @@
+"""What both ASE examples need: the potential, a trajectory with times, a progress bar."""
+
+from pathlib import Path
+
+from ase import Atoms, units
+from ase.io import Trajectory
+from ase.md.md import MolecularDynamics
+from rich.progress import Progress, TimeRemainingColumn
+
+from e3md import E3Calculator
+from e3md.demo import MODEL_PATH
+
+
+def calculator(model: Path | None) -> E3Calculator:
+    """The calculator of a model file; the demo's potential if None."""
+    return E3Calculator(str(model or MODEL_PATH))
+
+
+def run(dynamics: MolecularDynamics, n_steps: int, interval: int, path: Path | None) -> None:
+    """Run n_steps; write every interval-th frame with its time to path, if given."""
+    atoms: Atoms = dynamics.atoms
+    frames = Trajectory(path, "w", atoms) if path else None
+
+    def save() -> None:
+        atoms.info["time_ps"] = dynamics.get_time() / (1000 * units.fs)
+        if frames is not None:
+            frames.write()
+
+    with Progress(*Progress.get_default_columns()[:-1], TimeRemainingColumn()) as progress:
+        task = progress.add_task(path.stem if path else "equilibration", total=n_steps)
+        dynamics.attach(save, interval=interval)
+        dynamics.attach(lambda: progress.update(task, completed=dynamics.nsteps), interval=interval)
+        dynamics.run(n_steps)
+    if frames is not None:
+        frames.close()

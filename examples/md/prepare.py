@@ -1,0 +1,29 @@
+"""Write one start for both engines: start.extxyz (ASE) and start.data (LAMMPS), with velocities."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from ase.io import read, write
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+
+from e3md.demo import STRUCTURE_PATH
+from e3md.demo.engines import write_start
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--structure", type=Path, default=STRUCTURE_PATH, help="file that ASE reads")
+parser.add_argument("--repeat", type=int, default=1, help="copies along each lattice vector")
+parser.add_argument("--temperature", type=float, required=True, help="of the velocities, K")
+parser.add_argument("--seed", type=int, default=1)
+parser.add_argument("-o", "--output", type=Path, default=Path())
+args = parser.parse_args()
+
+atoms = read(args.structure).repeat(args.repeat)
+rng = np.random.default_rng(args.seed)
+MaxwellBoltzmannDistribution(atoms, temperature_K=args.temperature, rng=rng)
+Stationary(atoms)
+args.output.mkdir(parents=True, exist_ok=True)
+write(args.output / "start.extxyz", atoms, columns=["symbols", "positions", "momenta"])
+species = sorted(set(atoms.get_chemical_symbols()))
+write_start(atoms, species, args.output / "start.data")
+print(f"{len(atoms)} atoms; LAMMPS types 1..{len(species)}: {' '.join(species)}")
