@@ -2,12 +2,14 @@
 
 import shutil
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
+from ase.io import write
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
 from e3md import demo
@@ -83,6 +85,32 @@ def test_lammps_failure_is_shown(lennard_jones, tmp_path):
 def test_drift_is_per_atom_and_picosecond():
     time = np.linspace(0, 2, 50)
     assert engines.energy_drift(time, -300.0 + 0.4 * time, n_atoms=100) == pytest.approx(4e-3)
+
+
+def test_demo_with_a_stand_in_potential(lennard_jones, argon, tmp_path, monkeypatch, capsys):
+    calculator = types.ModuleType("e3md.calculator")
+    calculator.E3Calculator = lambda path: lennard_jones
+    monkeypatch.setitem(sys.modules, "e3md.calculator", calculator)
+    write(tmp_path / "argon.extxyz", argon)
+    protocol = engines.Protocol(temperature=60.0, nvt_steps=100, nve_steps=50, interval=5)
+    out = tmp_path / "out"
+    runs = demo.run_demo(out, protocol, tmp_path / "argon.extxyz", tmp_path / "argon.extxyz")
+    assert list(runs) == ["ASE", "LAMMPS, 2 ranks"]
+    said = capsys.readouterr().out
+    for text in ("LAMMPS against ASE", "ns/day", "eV/atom/ps", "Batzner"):
+        assert text in said
+    for name in ("rdf.png", "msd.png", "summary.json", "nvt.lammpstrj"):
+        assert (out / name).stat().st_size > 0
+
+
+def test_disagreement_stops_the_demo(lennard_jones, argon, tmp_path, monkeypatch):
+    calculator = types.ModuleType("e3md.calculator")
+    calculator.E3Calculator = lambda path: LennardJones(epsilon=0.02, sigma=3.4, rc=CUTOFF)
+    monkeypatch.setitem(sys.modules, "e3md.calculator", calculator)
+    write(tmp_path / "argon.extxyz", argon)
+    path = tmp_path / "argon.extxyz"
+    with pytest.raises(RuntimeError, match="LAMMPS on 1 ranks and ASE differ"):
+        demo.run_demo(tmp_path / "out", engines.Protocol(), path, path)
 
 
 def test_demo_end_to_end(tmp_path):
