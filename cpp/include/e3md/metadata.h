@@ -29,4 +29,8 @@ struct Metadata {
 /// Parses and checks the JSON text. Throws Error naming the file, the key and what was found.
 Metadata parse_metadata(const std::string& json, const std::string& path);
 
+/// Reads and checks the e3md.json of a model file, without loading the model.
+/// Throws Error for a missing, damaged, foreign or newer file.
+Metadata read_metadata(const std::string& path);
+
 }  // namespace e3md

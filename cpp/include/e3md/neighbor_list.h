@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "e3md/cell_frame.h"
 #include "e3md/graph.h"
 
 namespace e3md {
@@ -11,13 +12,14 @@ namespace e3md {
 struct Structure {
   int64_t n = 0;
   const double* positions = nullptr;  ///< (n, 3) Å, any image, also outside the cell
-  std::array<double, 9> cell{};       ///< rows are the lattice vectors, Å; may be zero where not periodic
+  std::array<double, 9>
+      cell{};  ///< rows are the lattice vectors, Å; may be zero where not periodic
   std::array<bool, 3> pbc{};
 };
 
-/// Full neighbor list by linked cells, O(n): any cell shape, any mix of periodic directions, cutoffs
-/// larger than the cell. Keeps pairs up to cutoff + skin, and finds them anew only when an atom (or
-/// the cell) has moved so far that a pair within the cutoff could be missing.
+/// Full neighbor list by linked cells, O(n): any cell shape, any mix of periodic directions,
+/// cutoffs larger than the cell. Keeps pairs up to cutoff + skin, and finds them anew only when an
+/// atom (or the cell) has moved so far that a pair within the cutoff could be missing.
 class NeighborList {
  public:
   NeighborList(double cutoff, double skin);
@@ -26,9 +28,10 @@ class NeighborList {
   /// Throws Error for positions or cell that are not finite and for a periodic cell of zero volume.
   bool update(const Structure& structure);
 
-  /// Edges with |edge_vec| < cutoff (strict), sorted by receiver. Sets everything but types and
-  /// labels. Calls update() first. shifts, if given, receives (n_edges, 3) lattice translations S:
-  /// edge_vec = r_j + S·cell - r_i.
+  /// Edges with |edge_vec| < cutoff (strict), sorted by receiver, neighbor and shift, whatever the
+  /// history of the list. Sets everything but types; labels are the indices 0..n-1. Calls update()
+  /// first. shifts, if given, receives (n_edges, 3) lattice translations S, zero where not
+  /// periodic: edge_vec = r_j + S·cell - r_i.
   Graph graph(const Structure& structure, std::vector<int32_t>* shifts = nullptr);
 
   double cutoff() const { return cutoff_; }
@@ -36,10 +39,28 @@ class NeighborList {
   int64_t n_rebuilds() const { return n_rebuilds_; }
 
  private:
+  struct Range {
+    int64_t begin = 0, end = 0;
+  };
+  struct Bins;
+  bool is_valid(const Structure& structure, const CellFrame& frame) const;
+  void rebuild(const Structure& structure);
+  Bins wrap_and_bin(const Structure& structure);
+  void list_images();
+  void find_pairs(const Bins& bins);
+
   double cutoff_;
   double skin_;
   int64_t n_rebuilds_ = 0;
-  // further state: the author of neighbor_list.cpp
+  // As of the last rebuild:
+  bool built_ = false;
+  CellFrame frame_;
+  std::vector<double> positions_;  // (n, 3)
+  std::vector<Int3> wraps_;        // cells by which each atom lay outside the home cell
+  Int3 image_reach_{};             // images searched on either side
+  std::vector<Int3> images_;       // image number -> lattice translation, ascending
+  std::vector<Range> ranges_;      // of each atom in pairs_
+  std::vector<uint64_t> pairs_;    // neighbor << 32 | image number, ascending for each atom
 };
 
 }  // namespace e3md

@@ -1,0 +1,84 @@
+#include "model_file.h"
+
+#include <caffe2/serialize/inline_container.h>
+#include <torch/cuda.h>
+#include <torch/version.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "e3md/error.h"
+
+namespace e3md {
+
+std::string one_line(const std::exception& error) {
+  const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
+  std::string text = torch_error ? torch_error->what_without_backtrace() : error.what();
+  // TorchScript puts the cause last, after a listing of the model's code.
+  const std::string mark = "Error: ";
+  const size_t found = text.rfind("\nRuntimeError: ");
+  if (found != std::string::npos) text = text.substr(text.find(mark, found) + mark.size());
+  return text.substr(0, text.find('\n'));
+}
+
+Metadata read_metadata(const std::string& path) {
+  const std::string record = "extra/e3md.json";
+  std::error_code code;
+  if (!std::filesystem::exists(path, code)) throw Error("model file '" + path + "' does not exist");
+  if (std::filesystem::is_directory(path, code))
+    throw Error("model file '" + path + "' is a folder: give the file that `e3md export` wrote");
+  if (!std::ifstream(path)) throw Error("model file '" + path + "' cannot be opened for reading");
+  std::string json;
+  try {
+    caffe2::serialize::PyTorchStreamReader reader(path);
+    if (!reader.hasRecord(record))
+      throw Error("'" + path +
+                  "' is not an e3md model: the archive has no e3md.json. Write model "
+                  "files with `e3md export` or `e3md convert`.");
+    const auto [data, size] = reader.getRecord(record);
+    json.assign(static_cast<const char*>(data.get()), size);
+  } catch (const c10::Error& error) {
+    throw Error("'" + path + "' is not an e3md model, or it is truncated: " + one_line(error));
+  }
+  return parse_metadata(json, path);
+}
+
+torch::Device find_device(const std::string& name) {
+  torch::Device device(torch::kCPU);
+  try {
+    device = torch::Device(name);
+  } catch (const std::exception&) {
+    throw Error("unknown device '" + name + "': use cpu, cuda or cuda:N");
+  }
+  if (device.is_cpu()) return device;
+  if (!device.is_cuda()) throw Error("unknown device '" + name + "': use cpu, cuda or cuda:N");
+  const int64_t n_devices = torch::cuda::is_available() ? torch::cuda::device_count() : 0;
+  if (n_devices == 0)
+    throw Error("device '" + name +
+                "' is not available: torch " TORCH_VERSION
+                " finds no CUDA device. Use device cpu.");
+  if (device.has_index() && device.index() >= n_devices)
+    throw Error("device '" + name + "' does not exist: this machine has " +
+                std::to_string(n_devices) + " CUDA devices, counted from 0");
+  return device;
+}
+
+torch::jit::Module load_module(const std::string& path, torch::Device device,
+                               torch::ScalarType dtype) {
+  const auto prepare = [&](const std::string& name, at::Tensor tensor) {
+    tensor.set_requires_grad(false);
+    if (tensor.is_floating_point() && name.rfind("reference.", 0) != 0)
+      tensor.set_data(tensor.to(dtype));
+  };
+  try {
+    auto module = torch::jit::load(path, device);
+    module.eval();
+    for (const auto& item : module.named_parameters()) prepare(item.name, item.value);
+    for (const auto& item : module.named_buffers()) prepare(item.name, item.value);
+    return module;
+  } catch (const std::exception& error) {
+    throw Error("model file '" + path + "' does not load: " + one_line(error));
+  }
+}
+
+}  // namespace e3md

@@ -1,0 +1,261 @@
+#include "e3md/potential.h"
+
+#include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/script.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "e3md/error.h"
+#include "model_file.h"
+
+namespace e3md {
+namespace {
+
+/// What every call into the module needs: gradients on whatever the caller has set, and no
+/// profiling by TorchScript, which would make the first calls slow and specialize them to the first
+/// shapes.
+struct CallScope {
+  c10::InferenceMode no_inference_mode{false};
+  torch::AutoGradMode with_gradients{true};
+  torch::jit::GraphOptimizerEnabledGuard no_profiling{false};
+};
+
+/// The graph as the module's arguments. The tensors of types borrow the graph's memory.
+struct Inputs {
+  at::Tensor edge_vec;  // (n_edges, 3), leaf that requires a gradient
+  std::vector<c10::IValue> arguments;
+};
+
+Inputs make_inputs(const Graph& graph, torch::ScalarType dtype, torch::Device device) {
+  const int64_t n_edges = graph.n_edges();
+  at::Tensor edge_index = at::empty({2, n_edges}, at::kLong);
+  std::copy(graph.edge_i.begin(), graph.edge_i.end(), edge_index.data_ptr<int64_t>());
+  std::copy(graph.edge_j.begin(), graph.edge_j.end(), edge_index.data_ptr<int64_t>() + n_edges);
+  const at::Tensor edge_vec =
+      at::from_blob(const_cast<double*>(graph.edge_vec.data()), {n_edges, 3}, at::kDouble);
+  const at::Tensor types =
+      at::from_blob(const_cast<int64_t*>(graph.types.data()), {graph.n_nodes}, at::kLong);
+  Inputs inputs;
+  inputs.edge_vec = edge_vec.to(device, dtype).detach().set_requires_grad(true);
+  inputs.arguments = {types.to(device), edge_index.to(device), inputs.edge_vec, graph.n_local};
+  return inputs;
+}
+
+/// Distance to the nearest neighbor of a node, Å, as text for a message.
+std::string nearest_neighbor(const Graph& graph, int64_t node) {
+  double nearest2 = std::numeric_limits<double>::infinity();
+  int64_t other = -1;
+  for (int64_t e = 0; e < graph.n_edges(); ++e) {
+    if (graph.edge_i[e] != node && graph.edge_j[e] != node) continue;
+    const double* r = graph.edge_vec.data() + 3 * e;
+    const double r2 = r[0] * r[0] + r[1] * r[1] + r[2] * r[2];
+    if (r2 >= nearest2) continue;
+    nearest2 = r2;
+    other = graph.edge_i[e] == node ? graph.edge_j[e] : graph.edge_i[e];
+  }
+  if (other < 0) return "which has no neighbor within the cutoff";
+  return "whose nearest neighbor, atom " + std::to_string(graph.labels[other]) + ", is at " +
+         std::to_string(std::sqrt(nearest2)) + " Å";
+}
+
+[[noreturn]] void fail_not_finite(const Graph& graph, const std::string& what, int64_t node) {
+  throw Error(
+      "the model gives " + what + " that is not finite for atom " +
+      std::to_string(graph.labels[node]) + ", " + nearest_neighbor(graph, node) +
+      ". The structure is far from what the model was trained on, or the run has blown up.");
+}
+
+void check_finite(const Graph& graph, const std::vector<double>& values, const char* what) {
+  if (graph.n_nodes == 0) return;
+  for (size_t k = 0; k < values.size(); ++k)
+    if (!std::isfinite(values[k])) {
+      const auto width = values.size() / graph.n_nodes;
+      fail_not_finite(graph, what, width ? k / width : k);
+    }
+}
+
+void check_graph(const Graph& graph, const Metadata& metadata) {
+  const auto n_edges = graph.edge_i.size();
+  if (graph.n_local < 0 || graph.n_nodes < graph.n_local ||
+      graph.types.size() != static_cast<size_t>(graph.n_nodes) ||
+      graph.labels.size() != graph.types.size() || graph.edge_j.size() != n_edges ||
+      graph.edge_vec.size() != 3 * n_edges)
+    throw Error("the sizes of the graph's arrays do not match n_local, n_nodes and n_edges");
+  const auto n_species = static_cast<int64_t>(metadata.species.size());
+  for (int64_t i = 0; i < graph.n_nodes; ++i)
+    if (graph.types[i] < 0 || graph.types[i] >= n_species)
+      throw Error("atom " + std::to_string(graph.labels[i]) + " has the type " +
+                  std::to_string(graph.types[i]) + ", but the model has the types 0 to " +
+                  std::to_string(n_species - 1));
+  for (size_t e = 0; e < n_edges; ++e) {
+    const int64_t i = graph.edge_i[e], j = graph.edge_j[e];
+    if (i < 0 || i >= graph.n_local || j < 0 || j >= graph.n_nodes)
+      throw Error("edge " + std::to_string(e) + " of the graph joins nodes " + std::to_string(i) +
+                  " and " + std::to_string(j) + ", out of range");
+    const double* r = graph.edge_vec.data() + 3 * e;
+    const double r2 = r[0] * r[0] + r[1] * r[1] + r[2] * r[2];
+    if (!(r2 >= kCoincident * kCoincident))
+      throw Error("atoms " + std::to_string(graph.labels[i]) + " and " +
+                  std::to_string(graph.labels[j]) + " coincide: they are " +
+                  std::to_string(std::sqrt(r2)) + " Å apart");
+  }
+}
+
+/// A gradient as doubles on the host; zeros where the energy does not depend on the argument.
+at::Tensor host_gradient(const at::Tensor& gradient, const at::Tensor& like) {
+  const at::Tensor defined = gradient.defined() ? gradient : at::zeros_like(like);
+  return defined.detach().to(at::kCPU, at::kDouble).contiguous();
+}
+
+/// Forces and virials from g = dE/d edge_vec, (n_edges, 3).
+void accumulate(const Graph& graph, const double* g, bool atomic_virials, Result& result) {
+  result.forces.assign(3 * graph.n_nodes, 0.0);
+  if (atomic_virials) result.atomic_virials.assign(9 * graph.n_nodes, 0.0);
+  for (int64_t e = 0; e < graph.n_edges(); ++e) {
+    const double *r = graph.edge_vec.data() + 3 * e, *g_e = g + 3 * e;
+    double* force_i = result.forces.data() + 3 * graph.edge_i[e];
+    double* force_j = result.forces.data() + 3 * graph.edge_j[e];
+    double virial[9];
+    for (int a = 0; a < 3; ++a) {
+      force_i[a] += g_e[a];
+      force_j[a] -= g_e[a];
+      for (int b = 0; b < 3; ++b) virial[3 * a + b] = -r[a] * g_e[b];
+    }
+    for (int k = 0; k < 9; ++k) result.virial[k] += virial[k];
+    if (!atomic_virials) continue;
+    double* virial_j = result.atomic_virials.data() + 9 * graph.edge_j[e];
+    for (int k = 0; k < 9; ++k) virial_j[k] += virial[k];
+  }
+}
+
+}  // namespace
+
+struct Potential::Impl {
+  Metadata metadata;
+  std::string dtype;
+  std::string device_name;
+  torch::Device device;
+  torch::ScalarType scalar_type;
+  mutable torch::jit::Module module;  // calling a method is not const in torch, but changes nothing
+
+  /// Atomic energies, (n_local) float64, still attached to inputs.edge_vec.
+  at::Tensor energies(const Inputs& inputs, int64_t n_local) const {
+    const at::Tensor energies = module.forward(inputs.arguments).toTensor();
+    if (energies.dim() != 1 || energies.size(0) != n_local || energies.scalar_type() != at::kDouble)
+      throw Error("the model '" + metadata.path + "' does not return a float64 energy per atom");
+    return energies;
+  }
+
+  /// Runs `work`; whatever torch throws becomes an Error of one line.
+  template <class Work>
+  auto guarded(Work work) const {
+    try {
+      const CallScope scope;
+      return work();
+    } catch (const Error&) {
+      throw;
+    } catch (const std::exception& error) {
+      throw Error("the model '" + metadata.path + "' failed: " + one_line(error));
+    }
+  }
+};
+
+Potential::Potential(const std::string& path, const std::string& device,
+                     const std::optional<std::string>& dtype) {
+  Metadata metadata = read_metadata(path);
+  const std::string used = dtype.value_or(metadata.dtype);
+  if (used != "float32" && used != "float64")
+    throw Error("dtype must be float32 or float64, not '" + used + "'");
+  const auto scalar_type = used == "float32" ? at::kFloat : at::kDouble;
+  const torch::Device found = find_device(device);
+  impl_.reset(new Impl{std::move(metadata), used, device, found, scalar_type,
+                       load_module(path, found, scalar_type)});
+}
+
+Potential::~Potential() = default;
+Potential::Potential(Potential&&) noexcept = default;
+
+const Metadata& Potential::metadata() const { return impl_->metadata; }
+const std::string& Potential::dtype() const { return impl_->dtype; }
+const std::string& Potential::device() const { return impl_->device_name; }
+
+Result Potential::evaluate(const Graph& graph, bool atomic_virials,
+                           GhostExchanger* exchanger) const {
+  check_graph(graph, impl_->metadata);
+  Result result;
+  at::Tensor g;
+  impl_->guarded([&] {
+    const GhostExchangeScope lend(exchanger);
+    const Inputs inputs = make_inputs(graph, impl_->scalar_type, impl_->device);
+    const at::Tensor energies = impl_->energies(inputs, graph.n_local);
+    // Also without edges or atoms: the exchange inside the backward pass is collective.
+    at::Tensor gradient;
+    if (energies.requires_grad())
+      gradient = torch::autograd::grad({energies.sum()}, {inputs.edge_vec}, {}, std::nullopt, false,
+                                       /*allow_unused=*/true)[0];
+    g = host_gradient(gradient, inputs.edge_vec);
+    const at::Tensor host = energies.detach().to(at::kCPU).contiguous();
+    result.energies.assign(host.data_ptr<double>(), host.data_ptr<double>() + graph.n_local);
+  });
+  for (int64_t i = 0; i < graph.n_local; ++i) {
+    if (!std::isfinite(result.energies[i])) fail_not_finite(graph, "an energy", i);
+    result.energy += result.energies[i];
+  }
+  accumulate(graph, g.data_ptr<double>(), atomic_virials, result);
+  check_finite(graph, result.forces, "a force");
+  return result;
+}
+
+std::vector<double> Potential::hessian(const Graph& graph) const {
+  check_graph(graph, impl_->metadata);
+  if (graph.n_nodes != graph.n_local)
+    throw Error("a Hessian needs a graph without ghost atoms: evaluate it in one process");
+  const int64_t n = 3 * graph.n_local;
+  std::vector<double> hessian(n * n, 0.0);
+  impl_->guarded([&] {
+    const Inputs inputs = make_inputs(graph, impl_->scalar_type, impl_->device);
+    const at::Tensor energies = impl_->energies(inputs, graph.n_local);
+    if (!energies.requires_grad()) return;
+    const at::Tensor g = torch::autograd::grad({energies.sum()}, {inputs.edge_vec}, {}, true, true,
+                                               /*allow_unused=*/true)[0];
+    if (!g.defined() || !g.requires_grad()) return;
+    const at::Tensor i = inputs.arguments[1].toTensor()[0], j = inputs.arguments[1].toTensor()[1];
+    for (int64_t column = 0; column < n; ++column) {
+      // dE/dx moved along one coordinate: how that moves the edges, then the Hessian of the edges.
+      at::Tensor direction = at::zeros_like(inputs.edge_vec);
+      direction.select(1, column % 3)
+          .copy_(j.eq(column / 3).to(g.dtype()).sub_(i.eq(column / 3).to(g.dtype())));
+      const at::Tensor moved =
+          torch::autograd::grad({g}, {inputs.edge_vec}, {direction}, true, false, true)[0];
+      const at::Tensor rows = host_gradient(moved, inputs.edge_vec);
+      const double* row = rows.data_ptr<double>();
+      for (int64_t e = 0; e < graph.n_edges(); ++e)
+        for (int a = 0; a < 3; ++a) {
+          hessian[(3 * graph.edge_j[e] + a) * n + column] += row[3 * e + a];
+          hessian[(3 * graph.edge_i[e] + a) * n + column] -= row[3 * e + a];
+        }
+    }
+  });
+  check_finite(graph, hessian, "a second derivative");
+  return hessian;
+}
+
+std::vector<double> Potential::descriptors(const Graph& graph, int64_t& n_features) const {
+  check_graph(graph, impl_->metadata);
+  return impl_->guarded([&] {
+    const torch::NoGradGuard no_grad;
+    const Inputs inputs = make_inputs(graph, impl_->scalar_type, impl_->device);
+    const auto method = impl_->module.find_method("descriptors");
+    if (!method) throw Error("the model '" + impl_->metadata.path + "' has no descriptors");
+    const at::Tensor features = (*method)(inputs.arguments).toTensor();
+    const at::Tensor host = features.to(at::kCPU, at::kDouble).contiguous();
+    n_features = host.size(1);
+    return std::vector<double>(host.data_ptr<double>(), host.data_ptr<double>() + host.numel());
+  });
+}
+
+}  // namespace e3md
