@@ -1,0 +1,100 @@
+"""C++ core of e3md (cpp/bindings/module.cpp). Invalid input raises ValueError."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_Doubles = NDArray[np.float64]
+_Integers = NDArray[np.int64]
+
+class NeighborList:
+    """Full neighbor list with a skin, kept between calls and rebuilt only when it must be."""
+
+    def __init__(self, cutoff: float, skin: float = 0.0) -> None: ...
+    def edges(
+        self, positions: ArrayLike, cell: ArrayLike, pbc: Sequence[bool]
+    ) -> tuple[_Integers, _Integers, NDArray[np.int32], _Doubles]: ...
+    @property
+    def cutoff(self) -> float: ...
+    @property
+    def skin(self) -> float: ...
+    @property
+    def n_rebuilds(self) -> int: ...
+
+class Metadata:
+    """What e3md.json inside a model file says."""
+
+    @property
+    def format_version(self) -> int: ...
+    @property
+    def e3md_version(self) -> str: ...
+    @property
+    def torch_version(self) -> str: ...
+    @property
+    def architecture(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def species(self) -> list[str]: ...
+    @property
+    def cutoff(self) -> float: ...
+    @property
+    def n_layers(self) -> int: ...
+    @property
+    def exchange_width(self) -> int: ...
+    @property
+    def json(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    def type_of(self, symbol: str) -> int: ...
+
+def read_metadata(path: str) -> Metadata: ...
+def parse_metadata(json: str, path: str) -> Metadata: ...
+
+class Evaluation(TypedDict, total=False):
+    energy: float  # eV
+    energies: _Doubles  # (n,) eV
+    forces: _Doubles  # (n, 3) eV/Å
+    virial: _Doubles  # (3, 3) eV; stress = -virial / volume
+    atomic_virials: _Doubles  # (n, 3, 3) eV, only if asked for
+
+class Potential:
+    """A model file, ready to evaluate structures."""
+
+    def __init__(self, path: str, device: str = "cpu", dtype: str | None = None) -> None: ...
+    @property
+    def metadata(self) -> Metadata: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+    def evaluate_structure(
+        self,
+        types: ArrayLike,
+        positions: ArrayLike,
+        cell: ArrayLike,
+        pbc: Sequence[bool],
+        neighbor_list: NeighborList,
+        atomic_virials: bool = False,
+    ) -> Evaluation: ...
+    def hessian(
+        self,
+        types: ArrayLike,
+        positions: ArrayLike,
+        cell: ArrayLike,
+        pbc: Sequence[bool],
+        neighbor_list: NeighborList,
+    ) -> _Doubles: ...
+    def descriptors(
+        self,
+        types: ArrayLike,
+        positions: ArrayLike,
+        cell: ArrayLike,
+        pbc: Sequence[bool],
+        neighbor_list: NeighborList,
+    ) -> _Doubles: ...
+
+def lammps_units(style: str) -> tuple[float, float]:
+    """(eV per energy unit, Å per length unit) of a LAMMPS unit style."""

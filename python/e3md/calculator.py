@@ -1,0 +1,124 @@
+"""ASE calculator over the C++ Potential."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.data import chemical_symbols
+from ase.stress import full_3x3_to_voigt_6_stress
+from numpy.typing import NDArray
+
+import e3md.ops  # noqa: F401  loads libe3md before _core asks for it
+from e3md._core import NeighborList, Potential
+
+_NEED_VOLUME = {"stress", "stresses"}
+
+
+class E3Calculator(Calculator):
+    """Energies, forces and stresses of a model file written by `e3md export`.
+
+    Energy eV, forces eV/Å, stress eV/Å³ in ASE's sign (positive is tensile) and Voigt order.
+    `stresses` are -W_i/V, with the virial of an edge given to the atom at its far end; they sum to
+    the stress. Stress needs a cell that is periodic in all directions.
+
+    Args:
+        model: model file.
+        device: "cpu", "cuda" or "cuda:N".
+        dtype: "float32" or "float64", arithmetic of the network; default: the file's.
+        skin: Å; neighbors are searched anew only after an atom has moved half of it.
+
+    Raises:
+        ValueError: for a model file, device, or structure that cannot be used; the text says why.
+    """
+
+    implemented_properties: ClassVar[list[str]] = [
+        "energy", "free_energy", "energies", "forces", "stress", "stresses",
+    ]  # fmt: skip
+
+    def __init__(
+        self, model: str | Path, device: str = "cpu", dtype: str | None = None, skin: float = 0.5
+    ) -> None:
+        super().__init__()
+        path = str(Path(model).resolve())
+        self._set_up(Potential(path, device, dtype), (path, device, dtype, skin))
+
+    def _set_up(self, potential: Potential, arguments: tuple[Any, ...]) -> None:
+        self._potential = potential
+        self._arguments = arguments
+        self._neighbor_list = NeighborList(potential.metadata.cutoff, arguments[-1])
+        self._numbers: NDArray[np.integer] = np.zeros(0, dtype=int)
+        self._types: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._arguments
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "E3Calculator":
+        # The potential does not change: copies share it, and each has a neighbor list of its own.
+        copy = type(self).__new__(type(self))
+        Calculator.__init__(copy)
+        copy._set_up(self._potential, self._arguments)
+        return copy
+
+    @property
+    def cutoff(self) -> float:
+        """Cutoff of the model, Å."""
+        return self._potential.metadata.cutoff
+
+    @property
+    def species(self) -> list[str]:
+        """Chemical symbols the model was trained on."""
+        return self._potential.metadata.species
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] | None = None,
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Fill `results`; called by ASE."""
+        super().calculate(atoms, properties, system_changes)
+        wanted = _NEED_VOLUME.intersection(properties or ())
+        periodic = bool(self.atoms.pbc.all())
+        if wanted and not periodic:
+            raise PropertyNotImplementedError(
+                f"{' and '.join(sorted(wanted))}: the atoms are not periodic in all three "
+                f"directions (pbc = {self.atoms.pbc.tolist()}), so they have no volume"
+            )
+        found = self._potential.evaluate_structure(
+            *self._structure(self.atoms), atomic_virials="stresses" in wanted
+        )
+        self.results = {
+            "energy": found["energy"],
+            "free_energy": found["energy"],
+            "energies": found["energies"],
+            "forces": found["forces"],
+        }
+        if periodic:
+            volume = self.atoms.get_volume()
+            self.results["stress"] = full_3x3_to_voigt_6_stress(-found["virial"] / volume)
+            if "stresses" in wanted:
+                stresses = -found["atomic_virials"] / volume
+                self.results["stresses"] = full_3x3_to_voigt_6_stress(stresses)
+
+    def get_hessian(self, atoms: Atoms) -> NDArray[np.float64]:
+        """Second derivatives of the energy, (3 n_atoms, 3 n_atoms) eV/Å², analytic."""
+        return self._potential.hessian(*self._structure(atoms))
+
+    def get_descriptors(self, atoms: Atoms) -> NDArray[np.float64]:
+        """Invariant features of each atom's environment, (n_atoms, n_features)."""
+        return self._potential.descriptors(*self._structure(atoms))
+
+    def _structure(self, atoms: Atoms) -> tuple[Any, ...]:
+        """Arguments of the Potential's methods."""
+        if not np.array_equal(atoms.numbers, self._numbers):
+            metadata = self._potential.metadata
+            type_of = {
+                number: metadata.type_of(chemical_symbols[number])
+                for number in np.unique(atoms.numbers)
+            }
+            self._types = np.array([type_of[n] for n in atoms.numbers], dtype=np.int64)
+            self._numbers = atoms.numbers.copy()
+        return self._types, atoms.positions, atoms.cell.array, atoms.pbc, self._neighbor_list
