@@ -10,6 +10,15 @@
 #include "e3md/error.h"
 
 namespace e3md {
+namespace {
+
+/// Reference energies, scale and shift, and the Clebsch-Gordan coefficients edge_conv takes; as in
+/// python/e3md/model/build.py.
+bool stays_double(const std::string& name) {
+  return name.starts_with("reference.") || name.ends_with("cg_value");
+}
+
+}  // namespace
 
 std::string one_line(const std::exception& error) {
   const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
@@ -67,8 +76,7 @@ torch::jit::Module load_module(const std::string& path, torch::Device device,
                                torch::ScalarType dtype) {
   const auto prepare = [&](const std::string& name, at::Tensor tensor) {
     tensor.set_requires_grad(false);
-    if (tensor.is_floating_point() && name.rfind("reference.", 0) != 0)
-      tensor.set_data(tensor.to(dtype));
+    if (tensor.is_floating_point() && !stays_double(name)) tensor.set_data(tensor.to(dtype));
   };
   try {
     auto module = torch::jit::load(path, device);

@@ -14,7 +14,7 @@ std::string one_line(const std::exception& error);
 torch::Device find_device(const std::string& name);
 
 /// Loads the module of a model file for inference. Parameters need no gradients; all floating
-/// tensors except those of `reference` (E0s, scale, shift) are cast to `dtype`.
+/// tensors are cast to `dtype`, except reference energies, scale, shift and coupling coefficients.
 torch::jit::Module load_module(const std::string& path, torch::Device device,
                                torch::ScalarType dtype);
 

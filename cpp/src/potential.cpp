@@ -111,6 +111,13 @@ at::Tensor host_gradient(const at::Tensor& gradient, const at::Tensor& like) {
   return defined.detach().to(at::kCPU, at::kDouble).contiguous();
 }
 
+/// g = dE/d edge_vec, (n_edges, 3); undefined if the energy does not depend on it.
+at::Tensor edge_gradient(const at::Tensor& energies, const Inputs& inputs, bool create_graph) {
+  if (!energies.requires_grad()) return {};
+  return torch::autograd::grad({energies.sum()}, {inputs.edge_vec}, {}, std::nullopt, create_graph,
+                               /*allow_unused=*/true)[0];
+}
+
 /// Forces and virials from g = dE/d edge_vec, (n_edges, 3).
 void accumulate(const Graph& graph, const double* g, bool atomic_virials, Result& result) {
   result.forces.assign(3 * graph.n_nodes, 0.0);
@@ -174,6 +181,7 @@ Potential::Potential(const std::string& path, const std::string& device,
   const torch::Device found = find_device(device);
   impl_.reset(new Impl{std::move(metadata), used, device, found, scalar_type,
                        load_module(path, found, scalar_type)});
+  impl_->warm_up();
 }
 
 Potential::~Potential() = default;
@@ -193,11 +201,7 @@ Result Potential::evaluate(const Graph& graph, bool atomic_virials,
     const Inputs inputs = make_inputs(graph, impl_->scalar_type, impl_->device);
     const at::Tensor energies = impl_->energies(inputs, graph.n_local);
     // Also without edges or atoms: the exchange inside the backward pass is collective.
-    at::Tensor gradient;
-    if (energies.requires_grad())
-      gradient = torch::autograd::grad({energies.sum()}, {inputs.edge_vec}, {}, std::nullopt, false,
-                                       /*allow_unused=*/true)[0];
-    g = host_gradient(gradient, inputs.edge_vec);
+    g = host_gradient(edge_gradient(energies, inputs, false), inputs.edge_vec);
     const at::Tensor host = energies.detach().to(at::kCPU).contiguous();
     result.energies.assign(host.data_ptr<double>(), host.data_ptr<double>() + graph.n_local);
   });
@@ -219,9 +223,7 @@ std::vector<double> Potential::hessian(const Graph& graph) const {
   impl_->guarded([&] {
     const Inputs inputs = make_inputs(graph, impl_->scalar_type, impl_->device);
     const at::Tensor energies = impl_->energies(inputs, graph.n_local);
-    if (!energies.requires_grad()) return;
-    const at::Tensor g = torch::autograd::grad({energies.sum()}, {inputs.edge_vec}, {}, true, true,
-                                               /*allow_unused=*/true)[0];
+    const at::Tensor g = edge_gradient(energies, inputs, true);
     if (!g.defined() || !g.requires_grad()) return;
     const at::Tensor i = inputs.arguments[1].toTensor()[0], j = inputs.arguments[1].toTensor()[1];
     for (int64_t column = 0; column < n; ++column) {

@@ -24,9 +24,8 @@ void check_libtorch_version() {
   const uint64_t loaded = aoti_torch_abi_version();
   if (loaded == TORCH_ABI_VERSION) return;
   throw Error("libe3md was compiled with libtorch " + version_text(TORCH_ABI_VERSION) +
-              ", but libtorch " + version_text(loaded) +
-              " is loaded. Install torch==" + version_text(TORCH_ABI_VERSION) +
-              ", or build e3md again with the torch you have.");
+              ", but libtorch " + version_text(loaded) + " is loaded. Install torch==" +
+              version_text(TORCH_ABI_VERSION) + ", or build e3md again with the torch you have.");
 }
 
 int n_cuda_devices() { return static_cast<int>(torch::cuda::device_count()); }

@@ -1,5 +1,7 @@
 """From hyperparameters and statistics to a model."""
 
+from itertools import chain
+
 import torch
 from torch import nn
 
@@ -28,7 +30,12 @@ def build_model(config: ModelConfig, statistics: Statistics, dtype: torch.dtype)
             model = NequIP(config, statistics)
         case MACEConfig():
             model = MACE(config, statistics)
-    for name, child in model.named_children():
-        if name != "reference":
-            child.to(dtype)
+    for name, tensor in chain(model.named_parameters(), model.named_buffers()):
+        if tensor.is_floating_point() and not stays_double(name):
+            tensor.data = tensor.data.to(dtype)
     return model
+
+
+def stays_double(name: str) -> bool:
+    """Whether a parameter or buffer is float64 in every model: as in cpp/src/model_file.cpp."""
+    return name.startswith("reference.") or name.endswith("cg_value")
