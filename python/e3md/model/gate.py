@@ -5,10 +5,12 @@ from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
 from e3md.model.layout import Layout
-from e3md.model.radial import SILU_GAIN
+from e3md.model.radial import unit_silu
 
-# 1/sqrt(E[tanh(x)²]) for x ~ N(0, 1)
-TANH_GAIN = 1.592537419722830
+
+def unit_tanh(x: Tensor) -> Tensor:
+    """tanh(x)/sqrt(E[tanh²]) over N(0, 1)."""
+    return torch.tanh(x) * 1.592537419722830
 
 
 class Gate(nn.Module):
@@ -17,6 +19,10 @@ class Gate(nn.Module):
     Input irreps: those of the output, plus one even scalar per channel of each l > 0 irrep. Even
     scalars and gates pass silu; odd scalars pass tanh, which is odd.
     """
+
+    offsets: list[int]  # TorchScript cannot tell the type of an empty list
+    n_m: list[int]
+    channels: list[int]
 
     def __init__(self, irreps_out: Irreps | str) -> None:
         super().__init__()
@@ -42,9 +48,8 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (n, dim of irreps_in) -> (n, dim of irreps_out)."""
-        even = x.narrow(1, self.even_offset, self.n_even_in)
-        even = torch.nn.functional.silu(even) * SILU_GAIN
-        odd = torch.tanh(x.narrow(1, self.odd_offset, self.n_odd)) * TANH_GAIN
+        even = unit_silu(x.narrow(1, self.even_offset, self.n_even_in))
+        odd = unit_tanh(x.narrow(1, self.odd_offset, self.n_odd))
         scalars = even.narrow(1, 0, self.n_even)
         out = [odd, scalars] if self.odd_first else [scalars, odd]
         gate = self.n_even

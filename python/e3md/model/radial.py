@@ -40,8 +40,9 @@ class BesselBasis(nn.Module):
         return torch.sin(r[:, None] * self.wavenumbers) * amplitude[:, None]
 
 
-# 1/sqrt(E[silu(x)²]) for x ~ N(0, 1): keeps activations of unit variance through the network.
-SILU_GAIN = 1.6765324703310913
+def unit_silu(x: Tensor) -> Tensor:
+    """silu(x)/sqrt(E[silu²]) over N(0, 1): keeps activations of unit variance in the network."""
+    return torch.nn.functional.silu(x) * 1.6765324703310913
 
 
 class MLP(nn.Module):
@@ -62,6 +63,6 @@ class MLP(nn.Module):
         """x: (n, widths[0]) -> (n, widths[-1])."""
         for layer, weight in enumerate(self.weights):
             if layer > 0:
-                x = torch.nn.functional.silu(x) * SILU_GAIN
+                x = unit_silu(x)
             x = x @ (weight / math.sqrt(weight.shape[0]))
         return x
