@@ -139,7 +139,8 @@ PYBIND11_MODULE(_core, m) {
 
   py::class_<e3md::Potential>(m, "Potential")
       .def(py::init<const std::string&, const std::string&, const std::optional<std::string>&>(),
-           "path"_a, "device"_a = "cpu", "dtype"_a = py::none())
+           "path"_a, "device"_a = "cpu", "dtype"_a = py::none(),
+           py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("metadata", &e3md::Potential::metadata)
       .def_property_readonly("dtype", &e3md::Potential::dtype)
       .def_property_readonly("device", &e3md::Potential::device)
