@@ -5,8 +5,9 @@
 
 namespace e3md {
 
-/// Bad input or a failed evaluation. The text is complete: it names what is at fault (atom, element,
-/// file, key) and says what to do. It reaches Python as a ValueError, LAMMPS as error->all/one.
+/// Bad input or a failed evaluation. The text is complete: it names what is at fault (atom,
+/// element, file, key) and says what to do. It reaches Python as a ValueError, LAMMPS as
+/// error->all/one.
 class Error : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;

@@ -5,14 +5,16 @@ namespace e3md {
 
 /// Communicator a host (the LAMMPS pair style) lends to the op `e3md::ghost_exchange`.
 /// Rows are node features, row-major (n_nodes, width); rows [0, n_local) belong to this process,
-/// rows [n_local, n_nodes) are ghosts. Every process must take part in every call, in the same order.
+/// rows [n_local, n_nodes) are ghosts. Every process must take part in every call, in the same
+/// order.
 class GhostExchanger {
  public:
   virtual ~GhostExchanger() = default;
   /// Fills the ghost rows from their owners.
   virtual void forward(double* rows, int64_t width) = 0;
   virtual void forward(float* rows, int64_t width) = 0;
-  /// Adds the ghost rows to their owners' rows; the content of ghost rows afterwards is unspecified.
+  /// Adds the ghost rows to their owners' rows; the content of ghost rows afterwards is
+  /// unspecified.
   virtual void reverse(double* rows, int64_t width) = 0;
   virtual void reverse(float* rows, int64_t width) = 0;
 };

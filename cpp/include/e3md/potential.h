@@ -37,7 +37,7 @@ class Potential {
   Potential(Potential&&) noexcept;
 
   const Metadata& metadata() const;
-  const std::string& dtype() const;   ///< in use, maybe not the file's
+  const std::string& dtype() const;  ///< in use, maybe not the file's
   const std::string& device() const;
 
   /// Throws Error for coincident atoms (named by label) and for a result that is not finite
