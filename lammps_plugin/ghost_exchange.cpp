@@ -8,14 +8,15 @@
 
 #include "comm.h"
 #include "e3md/error.h"
+#include "lammps.h"
 #include "pair.h"
 
 namespace {
 constexpr int kOwnerWidth = 2;  // (rank, local index)
 }
 
-LammpsExchanger::LammpsExchanger(LAMMPS_NS::Comm& comm, LAMMPS_NS::Pair& pair, int64_t max_width)
-    : comm_(comm),
+LammpsExchanger::LammpsExchanger(LAMMPS_NS::LAMMPS& lmp, LAMMPS_NS::Pair& pair, int64_t max_width)
+    : lmp_(lmp),
       pair_(pair),
       reserved_(static_cast<int>(std::max<int64_t>(kOwnerWidth, max_width))),
       max_width_(reserved_) {}
@@ -36,14 +37,14 @@ std::vector<int> LammpsExchanger::owners(int n_local, int n_all) {
   n_all_ = n_all;
   begin<double>(kOwnerWidth);
   for (int i = 0; i < n_local; ++i) {
-    row<double>(i)[0] = comm_.me;
+    row<double>(i)[0] = lmp_.comm->me;
     row<double>(i)[1] = i;
   }
-  comm_.forward_comm(&pair_, stride_);
+  lmp_.comm->forward_comm(&pair_, stride_);
   std::vector<int> owners(n_all);
   for (int i = 0; i < n_all; ++i) {
     const double* owner = row<double>(i);
-    owners[i] = static_cast<int>(owner[0]) == comm_.me ? static_cast<int>(owner[1]) : -1;
+    owners[i] = static_cast<int>(owner[0]) == lmp_.comm->me ? static_cast<int>(owner[1]) : -1;
   }
   return owners;
 }
@@ -61,7 +62,7 @@ void LammpsExchanger::forward_rows(T* nodes, int64_t width) {
   begin<T>(width);
   for (int64_t k = 0; k < n_local_nodes_; ++k)
     std::copy_n(nodes + k * width, width, row<T>(atoms_[k]));
-  comm_.forward_comm(&pair_, stride_);
+  lmp_.comm->forward_comm(&pair_, stride_);
   for (int64_t k = n_local_nodes_; k < n_nodes_; ++k)
     std::copy_n(row<T>(atoms_[k]), width, nodes + k * width);
 }
@@ -73,7 +74,7 @@ void LammpsExchanger::reverse_rows(T* nodes, int64_t width) {
   std::fill(rows_.begin(), rows_.end(), std::byte{0});
   for (int64_t k = n_local_nodes_; k < n_nodes_; ++k)
     std::copy_n(nodes + k * width, width, row<T>(atoms_[k]));
-  comm_.reverse_comm(&pair_, stride_);
+  lmp_.comm->reverse_comm(&pair_, stride_);
   for (int64_t k = 0; k < n_local_nodes_; ++k) {
     const T* sum = row<T>(atoms_[k]);
     for (int64_t c = 0; c < width; ++c) nodes[k * width + c] += sum[c];

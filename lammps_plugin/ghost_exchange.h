@@ -7,7 +7,7 @@
 #include "e3md/ghost_exchange.h"
 
 namespace LAMMPS_NS {
-class Comm;
+class LAMMPS;
 class Pair;
 }  // namespace LAMMPS_NS
 
@@ -17,7 +17,7 @@ class Pair;
 class LammpsExchanger : public e3md::GhostExchanger {
  public:
   /// max_width: scalars (float or double) per row at most.
-  LammpsExchanger(LAMMPS_NS::Comm& comm, LAMMPS_NS::Pair& pair, int64_t max_width);
+  LammpsExchanger(LAMMPS_NS::LAMMPS& lmp, LAMMPS_NS::Pair& pair, int64_t max_width);
 
   /// Doubles per atom that LAMMPS must reserve (comm_forward, comm_reverse).
   int buffer_size() const { return reserved_; }
@@ -58,7 +58,7 @@ class LammpsExchanger : public e3md::GhostExchanger {
   }
   size_t row_bytes() const { return static_cast<size_t>(stride_) * sizeof(double); }
 
-  LAMMPS_NS::Comm& comm_;
+  LAMMPS_NS::LAMMPS& lmp_;  ///< not its Comm, which `comm_style` replaces
   LAMMPS_NS::Pair& pair_;
   int reserved_;                 ///< doubles per row that LAMMPS' buffers hold
   int64_t max_width_;            ///< scalars per row

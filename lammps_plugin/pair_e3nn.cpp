@@ -130,7 +130,7 @@ void PairE3nn::load(const std::string& path) {
       species.push_back(name.empty() ? -1 : static_cast<int>(potential_->metadata().type_of(name)));
     const e3md::Metadata& metadata = potential_->metadata();
     graph_ = std::make_unique<LammpsGraph>(std::move(species), metadata.cutoff, units_.length);
-    exchanger_ = std::make_unique<LammpsExchanger>(*comm, *this, metadata.exchange_width);
+    exchanger_ = std::make_unique<LammpsExchanger>(*lmp, *this, metadata.exchange_width);
   }));
   warm_ = false;
   last_build_ = -1;

@@ -1,0 +1,220 @@
+"""Structures evaluated by LAMMPS: data file, input, run, and the results in ASE's axes and units."""
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.lammps import Prism
+from ase.data import chemical_symbols
+from ase.geometry import complete_cell
+from numpy.typing import NDArray
+
+from e3md.lammps import environment, lmp_command
+
+FloatArray = NDArray[np.float64]
+
+BAR = 1 / 1.6021765e6  # eV/Å³, as LAMMPS' units metal has it (nktv2p)
+_PADDING = 1.0  # Å of empty box around atoms in directions that are not periodic
+_TENSOR = [[0, 3, 4], [6, 1, 5], [7, 8, 2]]  # LAMMPS' xx yy zz xy xz yz yx zx zy
+
+
+@dataclass(frozen=True)
+class LammpsCase:
+    """One structure to evaluate, and what else its input does, in LAMMPS' units metal."""
+
+    atoms: Atoms
+    model: Path
+    species: tuple[str, ...] | None = None  # of the LAMMPS types; None: those of the atoms, sorted
+    settings: str = ""  # after `pair_style e3nn`
+    boundary: str | None = None  # None: p or f, from the atoms
+    first: str = ""  # commands before the box is created
+    before: str = ""  # commands between pair_coeff and the evaluation: move atoms, replicate, ...
+    potential: str | None = None  # commands instead of pair_style and pair_coeff
+
+
+@dataclass(frozen=True)
+class LammpsResult:
+    """What LAMMPS found, in ASE's axes."""
+
+    atoms: Atoms  # as evaluated: differs from the case's if `before` changed them
+    ids: NDArray[np.int64]  # (n,) LAMMPS' atom IDs, ascending
+    energy: float  # eV
+    energies: FloatArray  # (n,) eV
+    forces: FloatArray  # (n, 3) eV/Å
+    virial: FloatArray  # (3, 3) eV, of the pair style
+    atomic_virials: FloatArray  # (n, 3, 3) eV, row index: position, column index: force
+
+    @property
+    def stress(self) -> FloatArray:
+        """(3, 3) eV/Å³, ASE's sign. Only where the atoms are periodic in all directions."""
+        return -self.virial / self.atoms.get_volume()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How a structure lies in LAMMPS' box: r_lammps = (r - origin) R^T, box from 0 to `cell`."""
+
+    cell: FloatArray  # (3, 3) lower triangular, Å
+    origin: FloatArray  # (3,) Å, ASE's axes
+    to_ase: FloatArray  # (3, 3): v_ase = v_lammps @ to_ase
+
+
+def lammps_frame(atoms: Atoms) -> Frame:
+    """LAMMPS' box for a structure; where it is not periodic, a box around the atoms.
+
+    Directions that are not periodic are taken perpendicular to the others: LAMMPS skews a box only
+    along periodic directions.
+    """
+    cell = atoms.cell.array * atoms.pbc[:, None]
+    if not atoms.pbc.all():
+        cell = complete_cell(cell)
+    fractional = atoms.positions @ np.linalg.inv(cell)
+    origin = np.zeros(3)
+    for k in np.flatnonzero(~atoms.pbc):
+        low, high = fractional[:, k].min() - _PADDING, fractional[:, k].max() + _PADDING
+        origin += low * cell[k]
+        cell[k] = cell[k] * (high - low)
+    prism = Prism(cell, pbc=atoms.pbc)
+    return Frame(np.array(prism.lammps_cell), origin, np.array(prism.vector_to_ase(np.eye(3))))
+
+
+def write_data(
+    path: Path, atoms: Atoms, species: Sequence[str], length: float = 1.0, mass: float = 1.0
+) -> Frame:
+    """Write a LAMMPS data file, atom_style atomic, in full precision.
+
+    species: elements of the atom types; length: Å per LAMMPS length unit; mass: g/mol per mass unit.
+    """
+    frame = lammps_frame(atoms)
+    box = frame.cell / length
+    positions = (atoms.positions - frame.origin) @ frame.to_ase.T / length
+    masses = {s: m for s, m in zip(atoms.symbols, atoms.get_masses(), strict=True)}
+    lines = ["written by e3md", "", f"{len(atoms)} atoms", f"{len(species)} atom types", ""]
+    lines += [f"0 {box[k, k]:.17g} {'xyz'[k]}lo {'xyz'[k]}hi" for k in range(3)]
+    if np.any(box != np.diag(np.diag(box))):
+        lines.append(f"{box[1, 0]:.17g} {box[2, 0]:.17g} {box[2, 1]:.17g} xy xz yz")
+    lines += ["", "Masses", ""]
+    for k, symbol in enumerate(species, 1):
+        lines.append(f"{k} {masses.get(symbol, _standard_mass(symbol)) / mass:.17g} # {symbol}")
+    if len(atoms):
+        lines += ["", "Atoms # atomic", ""]
+    for k, (symbol, r) in enumerate(zip(atoms.symbols, positions, strict=True), 1):
+        lines.append(f"{k} {species.index(symbol) + 1} {r[0]:.17g} {r[1]:.17g} {r[2]:.17g}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return frame
+
+
+def run_lammps(cases: Sequence[LammpsCase], n_ranks: int, folder: Path) -> list[LammpsResult]:
+    """Evaluate structures, one after another, in one run of `lmp` on n_ranks processes.
+
+    Inputs and outputs stay in `folder`: run_N.in, run_N.log, K.data, K.dump.
+
+    Raises:
+        RuntimeError: with the end of LAMMPS' output, if it fails.
+        ImportError: if LAMMPS is not installed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    frames, sections = [], []
+    for k, case in enumerate(cases):
+        species = case.species or tuple(sorted(set(case.atoms.symbols)))
+        frames.append(write_data(folder / f"{k}.data", case.atoms, species))
+        sections.append(_section(case, species, k))
+    run_input("\nclear\n".join(sections), n_ranks, folder)
+    return [_read(folder, k, cases[k], frames[k]) for k in range(len(cases))]
+
+
+def run_input(text: str, n_ranks: int, folder: Path, name: str = "run") -> str:
+    """Run a LAMMPS input in `folder`, kept there as NAME_N.in; returns the log.
+
+    Raises:
+        RuntimeError: with the end of LAMMPS' output, if it fails.
+    """
+    stem = f"{name}_{n_ranks}"
+    (folder / f"{stem}.in").write_text(text, encoding="utf-8")
+    command = [*lmp_command(n_ranks), "-in", f"{stem}.in", "-log", f"{stem}.log", "-nocite"]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        tail = (done.stdout + done.stderr)[-2500:]
+        raise RuntimeError(f"LAMMPS failed on {folder / stem}.in with {n_ranks} ranks:\n{tail}")
+    return (folder / f"{stem}.log").read_text(encoding="utf-8")
+
+
+def _section(case: LammpsCase, species: Sequence[str], k: int) -> str:
+    boundary = case.boundary or " ".join("p" if p else "f" for p in case.atoms.pbc)
+    potential = case.potential or (
+        f"pair_style e3nn {case.settings}\n"
+        f'pair_coeff * * "{Path(case.model).resolve()}" {" ".join(species)}'
+    )
+    return f"""units metal
+atom_style atomic
+atom_modify map yes
+boundary {boundary}
+{case.first}
+read_data {k}.data
+{potential}
+{case.before}
+compute e3md_e all pe/atom pair
+compute e3md_w all centroid/stress/atom NULL pair
+compute e3md_p all pressure NULL pair
+thermo_style custom step pe c_e3md_p[*]
+dump e3md all custom 1 {k}.dump id type x y z fx fy fz c_e3md_e c_e3md_w[*]
+dump_modify e3md sort id format float %.17g
+run 0
+variable e3md_v equal vol
+print "$(pe:%.17g) $(v_e3md_v:%.17g) $(c_e3md_p[1]:%.17g) $(c_e3md_p[2]:%.17g) &
+$(c_e3md_p[3]:%.17g) $(c_e3md_p[4]:%.17g) $(c_e3md_p[5]:%.17g) $(c_e3md_p[6]:%.17g)" &
+file {k}.thermo screen no
+"""
+
+
+def _read(folder: Path, k: int, case: LammpsCase, frame: Frame) -> LammpsResult:
+    energy, volume, *pressure = np.loadtxt(folder / f"{k}.thermo")
+    text = (folder / f"{k}.dump").read_text(encoding="utf-8")
+    lines = text[text.rindex("ITEM: TIMESTEP") :].splitlines()
+    bounds = np.array([line.split() for line in lines[5:8]], dtype=float)
+    rows = np.array([line.split() for line in lines[9:]], dtype=float).reshape(-1, 18)
+    species = case.species or tuple(sorted(set(case.atoms.symbols)))
+    periodic = case.atoms.pbc[:, None]
+    rotate = frame.to_ase
+    atoms = Atoms(
+        [species[int(t) - 1] for t in rows[:, 1]],
+        positions=rows[:, 2:5] @ rotate + frame.origin,
+        cell=np.where(periodic, _cell_of_dump(bounds) @ rotate, case.atoms.cell.array),
+        pbc=case.atoms.pbc,
+    )
+    return LammpsResult(
+        atoms=atoms,
+        ids=rows[:, 0].astype(np.int64),
+        energy=float(energy),
+        energies=rows[:, 8],
+        forces=rows[:, 5:8] @ rotate,
+        virial=rotate.T @ _symmetric(np.array(pressure) * volume * BAR) @ rotate,
+        atomic_virials=rotate.T @ (-rows[:, 9:][:, _TENSOR] * BAR) @ rotate,
+    )
+
+
+def _cell_of_dump(bounds: FloatArray) -> FloatArray:
+    """Cell (3, 3), Å, from the BOX BOUNDS of a dump, which enclose a skewed box."""
+    low, high = bounds[:, 0].copy(), bounds[:, 1].copy()
+    xy, xz, yz = bounds[:, 2] if bounds.shape[1] == 3 else (0.0, 0.0, 0.0)
+    low[0] -= min(0.0, xy, xz, xy + xz)
+    high[0] -= max(0.0, xy, xz, xy + xz)
+    low[1] -= min(0.0, yz)
+    high[1] -= max(0.0, yz)
+    cell = np.diag(high - low)
+    cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
+    return cell
+
+
+def _symmetric(v: FloatArray) -> FloatArray:
+    """(3, 3) from LAMMPS' xx yy zz xy xz yz."""
+    return v[[[0, 3, 4], [3, 1, 5], [4, 5, 2]]]
+
+
+def _standard_mass(symbol: str) -> float:
+    return float(Atoms([chemical_symbols.index(symbol)]).get_masses()[0])
