@@ -7,10 +7,9 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
-from matscipy.neighbours import neighbour_list
-
 from e3md._core import NeighborList
 from e3md.neighbors import atoms_to_graph, neighbor_list
+from matscipy.neighbours import neighbour_list
 
 KINDS = ("ordinary", "skewed", "flat", "tiny", "huge")
 N_CELLS = 1000
@@ -130,7 +129,7 @@ def test_rebuilds_only_when_it_must() -> None:
     positions, cell, pbc = np.array([[0.0, 0, 0], [3.0, 0, 0]]), 20 * np.eye(3), [True] * 3
     kept = NeighborList(4.0, 1.0)
     for shift, expected in [(0.0, 1), (0.49, 1), (-0.49, 1), (0.51, 2), (0.02, 2), (0.0, 3)]:
-        kept.edges(positions + [[shift, 0, 0], [0, 0, 0]], cell, pbc)
+        kept.edges(positions + np.array([[shift, 0, 0], [0, 0, 0]]), cell, pbc)
         assert kept.n_rebuilds == expected
     kept.edges(positions * 1.01, cell * 1.01, pbc)  # strained along with the cell
     assert kept.n_rebuilds == 3

@@ -3,7 +3,6 @@
 import ase.units
 import pytest
 from ase.calculators.lammps import convert
-
 from e3md._core import lammps_units
 
 STYLES = ("metal", "real", "si", "cgs", "electron", "micro", "nano")
@@ -25,7 +24,8 @@ def test_codata_2018() -> None:
 
 
 @pytest.mark.parametrize(
-    ("style", "message"), [("lj", "units metal"), ("Metal", "'Metal'.*metal, real"), ("", "unknown")]
+    ("style", "message"),
+    [("lj", "units metal"), ("Metal", "'Metal'.*metal, real"), ("", "unknown")],
 )
 def test_other_styles_are_refused(style: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
