@@ -1,6 +1,12 @@
 """What a training set fixes in a model before training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from ase.data import atomic_numbers, chemical_symbols
+
+from e3md.data.read import DataError, Frame
 
 
 @dataclass(frozen=True)
@@ -12,3 +18,71 @@ class Statistics:
     scale: float  # eV, multiplies the network's atomic energy
     shift: float  # eV, added to every atomic energy beside E0
     avg_num_neighbors: float  # mean number of edges per receiving atom
+
+
+@dataclass(frozen=True)
+class ReferenceEnergies:
+    """E0s and how they were found."""
+
+    species: tuple[str, ...]
+    e0s: tuple[float, ...]  # eV
+    source: str  # for the statistics report
+
+
+def find_species(frames: Sequence[Frame]) -> tuple[str, ...]:
+    """Elements present, by atomic number."""
+    numbers = np.unique(np.concatenate([frame.atoms.numbers for frame in frames]))
+    return tuple(chemical_symbols[z] for z in numbers)
+
+
+def reference_energies(frames: Sequence[Frame]) -> ReferenceEnergies:
+    """E0 of each element: isolated-atom frames if all elements have one, else least squares.
+
+    The least-squares solution of smallest norm is taken, so that a data set of one composition
+    (where only the energy of the whole formula is determined) works too.
+
+    Raises:
+        DataError: if some but not all elements have an isolated-atom frame.
+    """
+    species = find_species(frames)
+    isolated = {f.atoms.symbols[0]: f.energy for f in frames if f.isolated}
+    missing = [symbol for symbol in species if symbol not in isolated]
+    if not missing:
+        return ReferenceEnergies(species, tuple(isolated[s] for s in species), "isolated atoms")
+    if isolated:
+        raise DataError(
+            f"isolated-atom frames for {' '.join(isolated)} but not for {' '.join(missing)}: "
+            "give one for every element, or none"
+        )
+    counts = np.array(
+        [[(f.atoms.numbers == atomic_numbers[s]).sum() for s in species] for f in frames]
+    )
+    energies = np.array([f.energy for f in frames])
+    e0s, _, rank, _ = np.linalg.lstsq(counts.astype(float), energies, rcond=1e-10)
+    source = "least squares over compositions"
+    if rank < len(species):
+        source += f" (rank {rank} of {len(species)}: only sums over the formula are determined)"
+    return ReferenceEnergies(species, tuple(e0s.tolist()), source)
+
+
+def collect_statistics(
+    frames: Sequence[Frame], reference: ReferenceEnergies, n_edges: Sequence[int]
+) -> Statistics:
+    """Scale = root mean square force component; shift = mean energy per atom beyond the E0s.
+
+    Args:
+        frames: the training frames, without isolated atoms.
+        reference: from `reference_energies`.
+        n_edges: edges of each frame's graph.
+    """
+    forces = np.concatenate([frame.forces.ravel() for frame in frames])
+    n_atoms = np.array([len(frame.atoms) for frame in frames])
+    e0 = dict(zip(reference.species, reference.e0s, strict=True))
+    residual = [f.energy - sum(e0[s] for s in f.atoms.symbols) for f in frames]
+    return Statistics(
+        species=reference.species,
+        e0s=reference.e0s,
+        scale=float(max(np.sqrt(np.mean(forces**2)), 1e-3)),
+        shift=float(np.sum(residual) / n_atoms.sum()),
+        avg_num_neighbors=float(max(np.sum(n_edges) / n_atoms.sum(), 1.0)),
+    )

@@ -1,0 +1,116 @@
+"""Labelled graphs, built once and kept on disk, and their batches."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from e3md.data.read import DataError, Frame
+from e3md.graph import AtomGraph, batch_graphs
+from e3md.neighbors import atoms_to_graph
+
+
+class Sample(NamedTuple):
+    """Graph and labels of one frame, or of a batch."""
+
+    graph: AtomGraph
+    energy: Tensor  # (n_frames,) float64 eV
+    forces: Tensor  # (n_atoms, 3) float64 eV/Å
+    stress: Tensor  # (n_frames, 3, 3) float64 eV/Å³, NaN where unknown
+
+
+def build_samples(
+    frames: Sequence[Frame],
+    species: tuple[str, ...],
+    cutoff: float,
+    dtype: torch.dtype,
+    cache: Path | None,
+    title: str,
+) -> list[Sample]:
+    """Graphs of all frames, read from the cache folder if the same were built before.
+
+    Raises:
+        DataError: naming file and frame of a structure that has no graph, such as coincident atoms.
+    """  # fmt: skip
+    path = cache / f"{_fingerprint(frames, species, cutoff, dtype)}.pt" if cache else None
+    if path and path.is_file():
+        stored = torch.load(path, weights_only=True)
+        return [Sample(AtomGraph(*graph), *labels) for graph, labels in stored]
+    samples = [_sample(f, species, cutoff, dtype) for f in track(frames, title, transient=True)]
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}")
+        torch.save([(tuple(s.graph), tuple(s[1:])) for s in samples], temporary)
+        os.replace(temporary, path)
+    return samples
+
+
+def _sample(frame: Frame, species: tuple[str, ...], cutoff: float, dtype: torch.dtype) -> Sample:
+    try:
+        graph = atoms_to_graph(frame.atoms, species, cutoff, dtype)
+    except ValueError as error:
+        raise DataError(f"{frame.label}: {error}") from error
+    closest = graph.edge_vec.norm(dim=1).min().item() if len(graph.edge_vec) else float("inf")
+    if closest < 1e-3:
+        raise DataError(f"{frame.label}: two atoms are {closest:.1e} Å apart")
+    stress = torch.full((1, 3, 3), float("nan"), dtype=torch.float64)
+    if frame.stress is not None:
+        stress[0] = torch.from_numpy(frame.stress)
+    energy = torch.tensor([frame.energy], dtype=torch.float64)
+    return Sample(graph, energy, torch.from_numpy(frame.forces), stress)
+
+
+def _fingerprint(
+    frames: Sequence[Frame], species: tuple[str, ...], cutoff: float, dtype: torch.dtype
+) -> str:
+    digest = hashlib.sha256(repr((species, cutoff, str(dtype), len(frames))).encode())
+    for f in frames:
+        digest.update(f.atoms.numbers.tobytes() + f.atoms.positions.tobytes())
+        digest.update(f.atoms.cell.array.tobytes() + f.atoms.pbc.tobytes())
+        digest.update(f.forces.tobytes() + repr((f.energy, f.stress)).encode())
+    return digest.hexdigest()[:32]
+
+
+def collate(samples: Sequence[Sample]) -> Sample:
+    """One batch of several samples."""
+    return Sample(
+        batch_graphs([s.graph for s in samples]),
+        *(torch.cat([s[k] for s in samples]) for k in range(1, 4)),
+    )
+
+
+class EpochShuffle(Sampler[int]):
+    """A shuffle that depends on seed and epoch alone, so that a resumed run goes on as it would."""
+
+    def __init__(self, length: int, seed: int) -> None:
+        self.length = length
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning at the start of every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        return iter(torch.randperm(self.length, generator=generator).tolist())
+
+
+def loader(samples: list[Sample], batch_size: int, shuffle_seed: int | None) -> DataLoader:
+    """Batches in this process: the graphs are in memory, so workers would only copy them."""
+    sampler = None if shuffle_seed is None else EpochShuffle(len(samples), shuffle_seed)
+    return DataLoader(
+        samples,  # type: ignore[arg-type]  # a list is a map-style data set
+        batch_size=batch_size,
+        sampler=sampler,
+        collate_fn=collate,
+    )

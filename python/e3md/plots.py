@@ -1,0 +1,99 @@
+"""Pictures of a training run and of an evaluation."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from e3md.errors import Compared, Errors
+
+mpl.use("Agg")
+
+
+def parity_plots(frames: Sequence[Compared], errors: Errors, folder: Path) -> list[Path]:
+    """Predicted against reference: energy per atom, forces by element, stress. Returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    energies = np.array([np.array(f.energy) / len(f.symbols) for f in frames])
+    forces = [np.concatenate([f.forces[k] for f in frames]) for k in (0, 1)]
+    symbols = np.concatenate([f.symbols for f in frames])
+    by_element = {
+        str(s): np.stack([part[symbols == s].ravel() for part in forces], axis=1)
+        for s in np.unique(symbols)
+    }
+    pictures = [
+        _parity(
+            {"": energies},
+            "energy, eV/atom",
+            errors.energy_per_atom.mae,
+            "meV/atom",
+            folder / "parity_energy.png",
+        ),
+        _parity(
+            by_element,
+            "force component, eV/Å",
+            errors.forces.mae,
+            "meV/Å",
+            folder / "parity_forces.png",
+        ),
+    ]
+    if errors.stress:
+        stress = np.array([[s.ravel() for s in f.stress] for f in frames if f.stress is not None])
+        points = stress.transpose(0, 2, 1).reshape(-1, 2)
+        pictures.append(
+            _parity(
+                {"": points},
+                "stress, eV/Å³",
+                errors.stress.mae,
+                "meV/Å³",
+                folder / "parity_stress.png",
+            )
+        )
+    return pictures
+
+
+def _parity(
+    groups: dict[str, NDArray[np.float64]], quantity: str, mae: float, unit: str, path: Path
+) -> Path:
+    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+    axes = figure.add_subplot()
+    everything = np.concatenate(list(groups.values()))
+    low, high = everything.min(), everything.max()
+    axes.plot([low, high], [low, high], color="0.6", lw=1, zorder=0)
+    for name, points in groups.items():
+        axes.plot(points[:, 1], points[:, 0], ".", ms=2.5, alpha=0.5, label=name, rasterized=True)
+    if len(groups) > 1:
+        axes.legend(markerscale=4, frameon=False)
+    axes.set(xlabel=f"reference {quantity}", ylabel=f"predicted {quantity}")
+    axes.set_title(f"MAE {1e3 * mae:.2f} {unit}", fontsize=11)
+    axes.set_aspect("equal", adjustable="datalim")
+    figure.savefig(path, dpi=150)
+    return path
+
+
+def learning_curves(columns: dict[str, NDArray[np.float64]], path: Path) -> Path:
+    """Loss, errors and learning rate against the epoch; NaN where a quantity was not logged."""
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    panels = [
+        ("loss", {"train": ("train_loss", 1.0), "valid": ("valid_loss", 1.0)}),
+        (
+            "error on valid",
+            {
+                "forces, meV/Å": ("valid_forces_mae", 1e3),
+                "energy, meV/atom": ("valid_energy_mae", 1e3),
+            },
+        ),
+        ("learning rate", {"": ("learning_rate", 1.0)}),
+    ]
+    for axes, (title, lines) in zip(figure.subplots(1, 3), panels, strict=True):
+        for label, (key, factor) in lines.items():
+            values = columns[key] * factor
+            seen = np.isfinite(values) & (values > 0)
+            axes.plot(columns["epoch"][seen], values[seen], label=label)
+        axes.set(xlabel="epoch", ylabel=title, yscale="log")
+        if len(lines) > 1:
+            axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+    return path

@@ -1,0 +1,131 @@
+"""The training configuration: what a YAML file may say, and messages that name the key at fault."""
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from e3md.data.read import DataKeys
+from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Section):
+    """Files are extended XYZ, plain or compressed; relative to the configuration file."""
+
+    train: list[Path] = Field(min_length=1, description="files to learn from")
+    valid: list[Path] = Field([], description="files to choose the best weights by")
+    valid_fraction: float = Field(
+        0.1, gt=0, lt=1, description="part of train to hold out if valid is empty, chosen by seed"
+    )
+    test: list[Path] = Field([], description="files for the final error table only")
+    keys: DataKeys = DataKeys()
+
+
+class LossConfig(_Section):
+    """Weights of the squared errors, each divided by the squared RMS force of the data (eV, Å)."""
+
+    energy: float = Field(4.0, ge=0, description="energy per atom")
+    forces: float = Field(1.0, ge=0, description="force components")
+    stress: float = Field(1.0, ge=0, description="virial per atom, where stress is known")
+
+
+class TrainingConfig(_Section):
+    """The optimization."""
+
+    max_epochs: int = Field(300, ge=1)
+    batch_size: int = Field(2, ge=1, description="frames per step")
+    optimizer: Literal["adam", "adamw"] = "adam"
+    amsgrad: bool = True
+    learning_rate: float = Field(0.006, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Literal["cosine", "plateau"] = Field(
+        "cosine", description="cosine: to zero at max_epochs; plateau: halve when valid stalls"
+    )
+    patience: int = Field(25, ge=1, description="epochs without progress before plateau halves")
+    warmup_steps: int = Field(100, ge=0)
+    ema_decay: float = Field(0.99, ge=0, lt=1, description="moving average of the weights")
+    gradient_clip: float = Field(10.0, gt=0, description="largest norm of the gradient")
+    early_stopping: int | None = Field(None, ge=1, description="epochs without progress, then stop")
+    seed: int = 1
+    dtype: Literal["float32", "float64"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int | None = Field(None, ge=1, description="default: torch's choice")
+    loss: LossConfig = LossConfig()
+
+
+class Config(_Section):
+    """A whole training run."""
+
+    run_dir: Path = Field(Path("run"), description="where everything is written")
+    data: DataConfig
+    model: ModelConfig = NequIPConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_architecture(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("model"), dict):
+            return {**values, "model": {"arch": "nequip", **values["model"]}}
+        return values
+
+    def absolute(self, folder: Path) -> "Config":
+        """The same with paths relative to `folder` made absolute."""
+        data = self.data.model_copy(
+            update={
+                k: [folder / p for p in getattr(self.data, k)] for k in ("train", "valid", "test")
+            }
+        )
+        return self.model_copy(update={"run_dir": folder / self.run_dir, "data": data})
+
+
+class ConfigError(ValueError):
+    """A configuration that does not say what it means; the message names each key."""
+
+
+def load_config(path: Path) -> Config:
+    """Read a YAML configuration; relative paths in it start at its folder.
+
+    Raises:
+        ConfigError: naming every unknown or ill-typed key and what was expected.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML ({error})") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected keys such as data, model, training")
+    try:
+        return Config.model_validate(values).absolute(path.resolve().parent)
+    except ValidationError as error:
+        lines = [_explain(item) for item in error.errors()]
+        raise ConfigError(f"{path}:\n  " + "\n  ".join(lines)) from None
+
+
+def _explain(item: Any) -> str:
+    where = [str(part) for part in item["loc"] if part not in ("nequip", "mace")]
+    key = ".".join(where)
+    if item["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(where[-1], _known_keys(item["loc"]), n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        return f"{key}: unknown key{hint}"
+    if item["type"] == "missing":
+        return f"{key}: required"
+    return f"{key}: {item['msg']}, got {item['input']!r}"
+
+
+def _known_keys(location: tuple) -> list[str]:
+    sections: dict[tuple, type[BaseModel]] = {
+        (): Config, ("data",): DataConfig, ("data", "keys"): DataKeys,
+        ("training",): TrainingConfig, ("training", "loss"): LossConfig,
+        ("model", "nequip"): NequIPConfig, ("model", "mace"): MACEConfig,
+    }  # fmt: skip
+    section = sections.get(tuple(location[:-1]))
+    return list(section.model_fields) if section else []

@@ -1,0 +1,81 @@
+"""One optimization step and one validation, as Lightning wants them."""
+
+import copy
+import math
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from e3md.data.dataset import Sample
+from e3md.derivatives import predict
+from e3md.train.config import TrainingConfig
+from e3md.train.loss import atoms_per_frame, loss
+
+
+class PotentialTraining(lightning.LightningModule):
+    """A model, the moving average of its weights (which is what gets exported), and the loss."""
+
+    def __init__(
+        self, model: nn.Module, config: TrainingConfig, scale: float, n_steps: int
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.average = copy.deepcopy(model).requires_grad_(False)
+        self.config = config
+        self.scale = scale
+        self.n_steps = n_steps
+
+    def training_step(self, batch: Sample, _: int) -> Tensor:
+        prediction = predict(self.model, batch.graph, create_graph=True)
+        value = loss(prediction, batch, self.config.loss, self.scale)
+        self.log("train_loss", value, on_epoch=True, on_step=False, batch_size=len(batch.energy))
+        return value
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        # At first the average follows closely, so that it does not remember the random start.
+        step = self.global_step
+        decay = min(self.config.ema_decay, step / (step + 10))
+        with torch.no_grad():
+            own, average = list(self.model.parameters()), list(self.average.parameters())
+            floating = [k for k, p in enumerate(own) if p.is_floating_point()]
+            torch._foreach_lerp_(
+                [average[k] for k in floating], [own[k] for k in floating], 1 - decay
+            )
+
+    def validation_step(self, batch: Sample, _: int) -> None:
+        with torch.enable_grad():
+            prediction = predict(self.average, batch.graph)
+        n_frames, n_atoms = len(batch.energy), len(batch.forces)
+        forces = (prediction.forces - batch.forces).abs().mean()
+        energy = ((prediction.energy - batch.energy) / atoms_per_frame(batch)).abs().mean()
+        value = loss(prediction, batch, self.config.loss, self.scale)
+        self.log("valid_forces_mae", forces, batch_size=n_atoms, prog_bar=True)
+        self.log("valid_energy_mae", energy, batch_size=n_frames, prog_bar=True)
+        self.log("valid_loss", value, batch_size=n_frames)
+
+    def on_train_epoch_end(self) -> None:
+        self.log("learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+
+    def configure_optimizers(self) -> Any:
+        kind = torch.optim.Adam if self.config.optimizer == "adam" else torch.optim.AdamW
+        optimizer = kind(
+            (p for p in self.model.parameters() if p.requires_grad),
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+            amsgrad=self.config.amsgrad,
+        )
+        if self.config.schedule == "plateau":
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=0.5, patience=self.config.patience
+            )
+            settings = {"scheduler": plateau, "monitor": "valid_loss"}
+        else:
+            cosine = torch.optim.lr_scheduler.LambdaLR(optimizer, self._cosine)
+            settings = {"scheduler": cosine, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": settings}
+
+    def _cosine(self, step: int) -> float:
+        warmup = min(1.0, (step + 1) / (self.config.warmup_steps + 1))
+        return warmup * 0.5 * (1.0 + math.cos(math.pi * min(step / self.n_steps, 1.0)))
