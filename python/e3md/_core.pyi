@@ -1,6 +1,5 @@
 """C++ core of e3md (cpp/bindings/module.cpp). Invalid input raises ValueError."""
 
-from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -14,7 +13,7 @@ class NeighborList:
 
     def __init__(self, cutoff: float, skin: float = 0.0) -> None: ...
     def edges(
-        self, positions: ArrayLike, cell: ArrayLike, pbc: Sequence[bool]
+        self, positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike
     ) -> tuple[_Integers, _Integers, NDArray[np.int32], _Doubles]: ...
     @property
     def cutoff(self) -> float: ...
@@ -75,7 +74,7 @@ class Potential:
         types: ArrayLike,
         positions: ArrayLike,
         cell: ArrayLike,
-        pbc: Sequence[bool],
+        pbc: ArrayLike,
         neighbor_list: NeighborList,
         atomic_virials: bool = False,
     ) -> Evaluation: ...
@@ -84,7 +83,7 @@ class Potential:
         types: ArrayLike,
         positions: ArrayLike,
         cell: ArrayLike,
-        pbc: Sequence[bool],
+        pbc: ArrayLike,
         neighbor_list: NeighborList,
     ) -> _Doubles: ...
     def descriptors(
@@ -92,7 +91,7 @@ class Potential:
         types: ArrayLike,
         positions: ArrayLike,
         cell: ArrayLike,
-        pbc: Sequence[bool],
+        pbc: ArrayLike,
         neighbor_list: NeighborList,
     ) -> _Doubles: ...
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -34,7 +34,7 @@ class E3Calculator(Calculator):
         ValueError: for a model file, device, or structure that cannot be used; the text says why.
     """
 
-    implemented_properties: ClassVar[list[str]] = [
+    implemented_properties = [  # noqa: RUF012  as ASE declares it
         "energy", "free_energy", "energies", "forces", "stress", "stresses",
     ]  # fmt: skip
 
@@ -80,6 +80,7 @@ class E3Calculator(Calculator):
     ) -> None:
         """Fill `results`; called by ASE."""
         super().calculate(atoms, properties, system_changes)
+        assert isinstance(self.atoms, Atoms)
         wanted = _NEED_VOLUME.intersection(properties or ())
         periodic = bool(self.atoms.pbc.all())
         if wanted and not periodic:
@@ -90,12 +91,9 @@ class E3Calculator(Calculator):
         found = self._potential.evaluate_structure(
             *self._structure(self.atoms), atomic_virials="stresses" in wanted
         )
-        self.results = {
-            "energy": found["energy"],
-            "free_energy": found["energy"],
-            "energies": found["energies"],
-            "forces": found["forces"],
-        }
+        energy, forces = found["energy"], found["forces"]
+        self.results = {"energy": energy, "free_energy": energy, "forces": forces}
+        self.results["energies"] = found["energies"]
         if periodic:
             volume = self.atoms.get_volume()
             self.results["stress"] = full_3x3_to_voigt_6_stress(-found["virial"] / volume)
@@ -111,7 +109,7 @@ class E3Calculator(Calculator):
         """Invariant features of each atom's environment, (n_atoms, n_features)."""
         return self._potential.descriptors(*self._structure(atoms))
 
-    def _structure(self, atoms: Atoms) -> tuple[Any, ...]:
+    def _structure(self, atoms: Atoms) -> tuple[NDArray, NDArray, NDArray, NDArray, NeighborList]:
         """Arguments of the Potential's methods."""
         if not np.array_equal(atoms.numbers, self._numbers):
             metadata = self._potential.metadata

@@ -14,7 +14,7 @@ from e3md.graph import AtomGraph
 
 
 def neighbor_list(
-    positions: ArrayLike, cell: ArrayLike, pbc: Sequence[bool], cutoff: float
+    positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike, cutoff: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
     """All pairs closer than the cutoff, as edges in both directions.
 
