@@ -15,6 +15,8 @@ constexpr double kMaxBins = 1 << 20;       // per direction, so that a bin numbe
 
 Vec3 minus(const double* x, const Vec3& y) { return {x[0] - y[0], x[1] - y[1], x[2] - y[2]}; }
 
+double norm2(const Vec3& x) { return x[0] * x[0] + x[1] * x[1] + x[2] * x[2]; }
+
 int32_t floor_div(int32_t a, int32_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
 
 /// How the frame and the atoms in it have moved: x = F x_old + (what the atom did itself).
@@ -46,6 +48,13 @@ struct Deformation {
 };
 
 }  // namespace
+
+/// The atoms of an occupied bin, seen through a periodic image.
+struct NeighborList::Near {
+  int64_t begin, end;
+  uint64_t image;
+  Vec3 translation;
+};
 
 /// Atoms sorted by bin. Only occupied bins exist, so empty space costs nothing.
 struct NeighborList::Bins {
@@ -127,12 +136,30 @@ bool NeighborList::is_valid(const Structure& structure, const CellFrame& frame) 
 void NeighborList::rebuild(const Structure& structure) {
   if (structure.n > INT32_MAX) throw Error("a neighbor list holds at most 2147483647 atoms");
   positions_.assign(structure.positions, structure.positions + 3 * structure.n);
-  const Bins bins = wrap_and_bin(structure);
+  const Bins bins = make_bins(structure);
   list_images();
   find_pairs(bins);
 }
 
-NeighborList::Bins NeighborList::wrap_and_bin(const Structure& structure) {
+/// Wraps one fractional coordinate of all atoms, where periodic; returns where they begin and end.
+std::pair<double, double> NeighborList::wrap(int d, std::vector<Vec3>& fraction) {
+  if (fraction.empty()) return {0, 1};
+  if (!frame_.pbc[d]) {
+    const auto [least, most] = std::minmax_element(fraction.begin(), fraction.end(),
+                                                   [d](auto& a, auto& b) { return a[d] < b[d]; });
+    return {(*least)[d], (*most)[d]};
+  }
+  for (size_t i = 0; i < fraction.size(); ++i) {
+    const double cells = std::floor(fraction[i][d]);
+    if (std::abs(cells) > 1e9)
+      throw Error("atom " + std::to_string(i) + " lies more than 1e9 cells outside the cell");
+    wraps_[i][d] = static_cast<int32_t>(cells);
+    fraction[i][d] -= cells;
+  }
+  return {0, 1};
+}
+
+NeighborList::Bins NeighborList::make_bins(const Structure& structure) {
   const int64_t n = structure.n;
   wraps_.assign(n, Int3{});
   std::vector<Vec3> fraction(n);
@@ -141,29 +168,15 @@ NeighborList::Bins NeighborList::wrap_and_bin(const Structure& structure) {
   std::vector<int64_t> bin_of(n, 0);
   const double radius = (cutoff_ + skin_) * (1 + 1e-6) + 1e-9;  // margin for rounding
   for (int d = 0; d < 3; ++d) {
-    double low = 0, extent = 1;
-    if (frame_.pbc[d]) {
-      for (int64_t i = 0; i < n; ++i) {
-        const double cells = std::floor(fraction[i][d]);
-        if (std::abs(cells) > 1e9)
-          throw Error("atom " + std::to_string(i) + " lies more than 1e9 cells outside the cell");
-        wraps_[i][d] = static_cast<int32_t>(cells);
-        fraction[i][d] -= cells;
-      }
-    } else if (n > 0) {
-      const auto [least, most] = std::minmax_element(fraction.begin(), fraction.end(),
-                                                     [d](auto& a, auto& b) { return a[d] < b[d]; });
-      low = (*least)[d];
-      extent = (*most)[d] - low;
-    }
-    const double width = extent * frame_.spacing(d);
+    const auto [low, high] = wrap(d, fraction);
+    const double width = (high - low) * frame_.spacing(d);
     const int32_t count = std::clamp(std::floor(width / radius), 1.0, kMaxBins);
     const double reach = frame_.pbc[d] ? std::ceil(radius * count / width) : 1;
     bins.count[d] = count;
     bins.reach[d] = static_cast<int32_t>(std::min(reach, 1.0 * kMaxImages));
     image_reach_[d] = frame_.pbc[d] ? (bins.reach[d] + count - 1) / count : 0;
     for (int64_t i = 0; i < n; ++i) {
-      const double scaled = count > 1 ? (fraction[i][d] - low) / extent * count : 0;
+      const double scaled = count > 1 ? (fraction[i][d] - low) / (high - low) * count : 0;
       bin_of[i] = bin_of[i] * count + std::clamp(static_cast<int32_t>(scaled), 0, count - 1);
     }
   }
@@ -189,50 +202,48 @@ void NeighborList::list_images() {
       for (s[2] = -reach[2]; s[2] <= reach[2]; ++s[2]) images_.push_back(s);
 }
 
+/// The occupied bins around bin b, in all images.
+std::vector<NeighborList::Near> NeighborList::near_bins(const Bins& bins, int64_t b) const {
+  std::vector<Near> near;
+  const Int3 center = bins.bin(bins.ids[b]), &reach = bins.reach;
+  Int3 step;
+  for (step[0] = -reach[0]; step[0] <= reach[0]; ++step[0])
+    for (step[1] = -reach[1]; step[1] <= reach[1]; ++step[1])
+      for (step[2] = -reach[2]; step[2] <= reach[2]; ++step[2]) {
+        Int3 bin, cells;
+        uint64_t image = 0;
+        bool exists = true;
+        for (int d = 0; d < 3; ++d) {
+          bin[d] = center[d] + step[d];
+          cells[d] = floor_div(bin[d], bins.count[d]);
+          bin[d] -= cells[d] * bins.count[d];
+          exists &= cells[d] == 0 || frame_.pbc[d];
+          image = image * (2 * image_reach_[d] + 1) + (cells[d] + image_reach_[d]);
+        }
+        const int64_t other = exists ? bins.find(bins.id(bin)) : -1;
+        if (other >= 0)
+          near.push_back(
+              {bins.first[other], bins.first[other + 1], image, frame_.translation(cells)});
+      }
+  return near;
+}
+
 void NeighborList::find_pairs(const Bins& bins) {
-  struct Near {  // an occupied bin, seen through an image
-    int64_t begin, end;
-    uint64_t image;
-    Vec3 translation;
-  };
   ranges_.assign(bins.atoms.size(), Range{});
   pairs_.clear();
   const double limit2 = (cutoff_ + skin_) * (cutoff_ + skin_);
   const uint64_t home = images_.size() / 2;
-  std::vector<Near> near;
-  for (size_t b = 0; b < bins.ids.size(); ++b) {
-    near.clear();
-    const Int3 center = bins.bin(bins.ids[b]), &reach = bins.reach;
-    Int3 step;
-    for (step[0] = -reach[0]; step[0] <= reach[0]; ++step[0])
-      for (step[1] = -reach[1]; step[1] <= reach[1]; ++step[1])
-        for (step[2] = -reach[2]; step[2] <= reach[2]; ++step[2]) {
-          Int3 bin, cells;
-          uint64_t image = 0;
-          bool exists = true;
-          for (int d = 0; d < 3; ++d) {
-            bin[d] = center[d] + step[d];
-            cells[d] = floor_div(bin[d], bins.count[d]);
-            bin[d] -= cells[d] * bins.count[d];
-            exists &= cells[d] == 0 || frame_.pbc[d];
-            image = image * (2 * image_reach_[d] + 1) + (cells[d] + image_reach_[d]);
-          }
-          const int64_t other = exists ? bins.find(bins.id(bin)) : -1;
-          if (other >= 0)
-            near.push_back(
-                {bins.first[other], bins.first[other + 1], image, frame_.translation(cells)});
-        }
+  for (int64_t b = 0; b < static_cast<int64_t>(bins.ids.size()); ++b) {
+    const std::vector<Near> near = near_bins(bins, b);
     for (int64_t k = bins.first[b]; k < bins.first[b + 1]; ++k) {
       Range& range = ranges_[bins.atoms[k]];
       range.begin = static_cast<int64_t>(pairs_.size());
       const Vec3& x = bins.wrapped[k];
       for (const auto& [begin, end, image, translation] : near) {
-        const Vec3 origin{x[0] - translation[0], x[1] - translation[1], x[2] - translation[2]};
-        for (int64_t m = begin; m < end; ++m) {
-          const Vec3 d = minus(bins.wrapped[m].data(), origin);
-          if (d[0] * d[0] + d[1] * d[1] + d[2] * d[2] < limit2 && !(m == k && image == home))
+        const Vec3 origin = minus(x.data(), translation);
+        for (int64_t m = begin; m < end; ++m)
+          if (norm2(minus(bins.wrapped[m].data(), origin)) < limit2 && !(m == k && image == home))
             pairs_.push_back(static_cast<uint64_t>(bins.atoms[m]) << 32 | image);
-        }
       }
       range.end = static_cast<int64_t>(pairs_.size());
       std::sort(pairs_.begin() + range.begin, pairs_.end());
@@ -262,7 +273,7 @@ Graph NeighborList::graph(const Structure& structure, std::vector<int32_t>* shif
       const Vec3 d{wrapped[j][0] + translations[image][0] - wrapped[i][0],
                    wrapped[j][1] + translations[image][1] - wrapped[i][1],
                    wrapped[j][2] + translations[image][2] - wrapped[i][2]};
-      if (!(d[0] * d[0] + d[1] * d[1] + d[2] * d[2] < cutoff_ * cutoff_)) continue;
+      if (!(norm2(d) < cutoff_ * cutoff_)) continue;
       graph.edge_i.push_back(i);
       graph.edge_j.push_back(j);
       graph.edge_vec.insert(graph.edge_vec.end(), d.begin(), d.end());

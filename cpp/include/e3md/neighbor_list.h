@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "e3md/cell_frame.h"
@@ -43,10 +44,13 @@ class NeighborList {
     int64_t begin = 0, end = 0;
   };
   struct Bins;
+  struct Near;
   bool is_valid(const Structure& structure, const CellFrame& frame) const;
   void rebuild(const Structure& structure);
-  Bins wrap_and_bin(const Structure& structure);
+  std::pair<double, double> wrap(int d, std::vector<Vec3>& fraction);
+  Bins make_bins(const Structure& structure);
   void list_images();
+  std::vector<Near> near_bins(const Bins& bins, int64_t b) const;
   void find_pairs(const Bins& bins);
 
   double cutoff_;
