@@ -2,9 +2,9 @@
 
 import torch
 from ase import Atoms
-from conftest import random_statistics, small_config
 from torch import nn
 
+from conftest import random_statistics, small_config
 from e3md.graph import AtomGraph
 from e3md.model import ModelConfig, build_model
 from e3md.neighbors import atoms_to_graph

@@ -14,8 +14,9 @@ from ase import Atoms, units
 from ase.io import read, write
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
-from e3md import E3Calculator
 from rich.progress import track
+
+from e3md import E3Calculator
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("model", type=Path)

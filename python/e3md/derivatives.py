@@ -36,7 +36,7 @@ def predict(model: nn.Module, graph: AtomGraph, create_graph: bool = False) -> P
     receiver, neighbor = graph.edge_index[0], graph.edge_index[1]
     forces = torch.zeros(graph.n_atoms, 3, dtype=torch.float64, device=g.device)
     forces = forces.index_add(0, receiver, g).index_add(0, neighbor, -g)
-    edge_virial = edge_vec.double()[:, :, None] * g[:, None, :]
+    edge_virial = graph.edge_vec.double()[:, :, None] * g[:, None, :]
     zeros = torch.zeros(graph.n_frames, 3, 3, dtype=torch.float64, device=g.device)
     strain_gradient = zeros.index_add(0, graph.frame[receiver], edge_virial)
     energy = zeros[:, 0, 0].index_add(0, graph.frame, energies)

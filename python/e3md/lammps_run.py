@@ -1,4 +1,4 @@
-"""Structures evaluated by LAMMPS: data file, input, run, and the results in ASE's axes and units."""
+"""Structures evaluated by LAMMPS: data file, input, run, results in ASE's axes and units."""
 
 import subprocess
 from collections.abc import Sequence
@@ -86,7 +86,7 @@ def write_data(
 ) -> Frame:
     """Write a LAMMPS data file, atom_style atomic, in full precision.
 
-    species: elements of the atom types; length: Å per LAMMPS length unit; mass: g/mol per mass unit.
+    species: elements of the types; length: Å per LAMMPS length unit; mass: g/mol per mass unit.
     """
     frame = lammps_frame(atoms)
     box = frame.cell / length

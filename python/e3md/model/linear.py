@@ -47,9 +47,7 @@ class Linear(nn.Module):
         blocks: list[nn.Module] = []
         for block in target.blocks:
             found = source.find(block.irrep)
-            blocks.append(
-                _LinearBlock(found, block.channels) if found else _ZeroBlock(block.dim)
-            )
+            blocks.append(_LinearBlock(found, block.channels) if found else _ZeroBlock(block.dim))
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,9 +58,7 @@ class Linear(nn.Module):
 class SpeciesLinear(nn.Module):
     """A Linear of its own for every species (e3nn's fully connected product with a one-hot)."""
 
-    def __init__(
-        self, n_species: int, irreps_in: Irreps | str, irreps_out: Irreps | str
-    ) -> None:
+    def __init__(self, n_species: int, irreps_in: Irreps | str, irreps_out: Irreps | str) -> None:
         super().__init__()
         self.linears = nn.ModuleList(Linear(irreps_in, irreps_out) for _ in range(n_species))
         self.dim_out = Layout(irreps_out).dim

@@ -83,9 +83,7 @@ class MACE(nn.Module):
         self.reference = ReferenceEnergy(statistics)
         self.zbl = ZBL(statistics.species, config.cutoff) if config.zbl else None
 
-    def forward(
-        self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
-    ) -> Tensor:
+    def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
         """Energies of the local atoms, (n_local,) float64 eV; see build_model."""
         scalars = self._scalars(types, edge_index, edge_vec, n_local)
         network = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)

@@ -74,9 +74,7 @@ class NequIP(nn.Module):
         self.reference = ReferenceEnergy(statistics)
         self.zbl = ZBL(statistics.species, config.cutoff) if config.zbl else None
 
-    def forward(
-        self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
-    ) -> Tensor:
+    def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
         """Energies of the local atoms, (n_local,) float64 eV; see E3Model in model/build.py."""
         h = self.descriptors(types, edge_index, edge_vec, n_local)
         energies = self.reference(self.readout(h).squeeze(1), types.narrow(0, 0, n_local))
