@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from e3md._core import parse_metadata, read_metadata
 
 GOOD: dict[str, Any] = {

@@ -7,9 +7,10 @@ import pytest
 import torch
 from ase import Atoms
 from ase.build import bulk
+from matscipy.neighbours import neighbour_list
+
 from e3md._core import NeighborList
 from e3md.neighbors import atoms_to_graph, neighbor_list
-from matscipy.neighbours import neighbour_list
 
 KINDS = ("ordinary", "skewed", "flat", "tiny", "huge")
 N_CELLS = 1000

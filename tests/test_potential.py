@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+
 from conftest import random_statistics, random_structure, small_config
 from e3md._core import NeighborList, Potential
 from e3md.derivatives import predict

@@ -3,6 +3,7 @@
 import ase.units
 import pytest
 from ase.calculators.lammps import convert
+
 from e3md._core import lammps_units
 
 STYLES = ("metal", "real", "si", "cgs", "electron", "micro", "nano")

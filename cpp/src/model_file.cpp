@@ -47,7 +47,9 @@ Metadata read_metadata(const std::string& path) {
     const auto [data, size] = reader.getRecord(record);
     json.assign(static_cast<const char*>(data.get()), size);
   } catch (const c10::Error& error) {
-    throw Error("'" + path + "' is not an e3md model, or it is truncated: " + one_line(error));
+    const std::string cause = one_line(error);  // goes on for sentences
+    throw Error("'" + path +
+                "' is not an e3md model, or it is truncated: " + cause.substr(0, cause.find(". ")));
   }
   return parse_metadata(json, path);
 }

@@ -1,10 +1,12 @@
 """ASE calculator over the C++ Potential."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.data import chemical_symbols
@@ -13,6 +15,10 @@ from numpy.typing import NDArray
 
 import e3md.ops  # noqa: F401  loads libe3md before _core asks for it
 from e3md._core import NeighborList, Potential
+
+# A forked process (a multiprocessing.Pool, on Linux) inherits OpenMP's threads as memory only and
+# would wait for them forever; with one thread it never asks for them.
+os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 _NEED_VOLUME = {"stress", "stresses"}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from e3md import E3Calculator
 from e3md._core import read_metadata
 from e3md.export import METADATA_FILE

@@ -9,10 +9,11 @@ import pytest
 import torch
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
+from torch import Tensor
+
 from conftest import random_structure
 from e3md import E3Calculator
 from e3md.export import METADATA_FILE
-from torch import Tensor
 
 MakeModel = Callable[..., Path]
 
