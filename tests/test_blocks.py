@@ -3,7 +3,6 @@
 import math
 
 import pytest
-
 import torch
 from e3nn import nn as e3nn_nn
 from e3nn import o3
@@ -144,9 +143,9 @@ def test_gate_is_e3nns(irreps: str) -> None:
     source = Layout(gate.irreps_in)
     rows = {b.irrep: x.narrow(1, b.offset, b.dim) for b in source.blocks}
     even = rows[Irreps("0e")[0].ir]
-    parts = [
-        even[:, :m] if ir.p == 1 else rows[ir] for m, ir in scalars
-    ] + [even[:, target.count("0e") :]]
+    parts = [even[:, :m] if ir.p == 1 else rows[ir] for m, ir in scalars] + [
+        even[:, target.count("0e") :]
+    ]
     parts += [rows[ir].unflatten(1, (ir.dim, m)).mT.flatten(1) for m, ir in gated]
     expected = from_e3nn(theirs(torch.cat(parts, dim=1)), target)
     # e3nn estimates the activations' norms by sampling: only they differ.

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from conftest import random_structure
-from laws import CONFIGS, build, to_graph
 
+from conftest import random_structure
 from e3md.derivatives import predict
 from e3md.graph import batch_graphs
 from e3md.model import ModelConfig
+from laws import CONFIGS, build, to_graph
 
 RELATIVE = 1e-6
 STEP = 1e-3  # Å, or strain

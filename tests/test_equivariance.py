@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from conftest import random_structure
-from laws import CONFIGS, build, to_graph
 from scipy.stats import ortho_group
 
+from conftest import random_structure
 from e3md.derivatives import Prediction, predict
 from e3md.model import ModelConfig
+from laws import CONFIGS, build, to_graph
 
 TOLERANCE = 1e-10  # eV, eV/Å
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from e3md.lammps_run import LammpsCase, LammpsResult, run_lammps
-
 from tests.conftest import random_structure
 from tests.lammps_cases import SPECIES, STRUCTURES, needs_lammps, reference
+
+from e3md.lammps_run import LammpsCase, LammpsResult, run_lammps
 
 pytestmark = needs_lammps
 MakeModel = Callable[..., Path]
@@ -17,14 +17,9 @@ MakeModel = Callable[..., Path]
 LJ = "lj/cut 4.5"
 LJ_COEFF = "0.02 1.9"
 ZBL = "zbl 2.0 3.0"
-ZBL_COEFF = (
-    "* * {} 3 3",
-    "1 2 {} 3 15",
-    "1 3 {} 3 16",
-    "2 2 {} 15 15",
-    "2 3 {} 15 16",
-    "3 3 {} 16 16",
-)
+ZBL_NUMBERS = {
+    "1 1": "3 3", "1 2": "3 15", "1 3": "3 16", "2 2": "15 15", "2 3": "15 16", "3 3": "16 16",
+}  # fmt: skip
 
 
 def assert_sum(total: LammpsResult, *parts: LammpsResult) -> None:
@@ -37,7 +32,7 @@ def assert_sum(total: LammpsResult, *parts: LammpsResult) -> None:
 
 
 def _zbl(style: str = "") -> str:
-    return "\n".join("pair_coeff " + " ".join(c.format(style).split()) for c in ZBL_COEFF)
+    return "\n".join(f"pair_coeff {types} {style} {z}" for types, z in ZBL_NUMBERS.items())
 
 
 @pytest.mark.parametrize("n_ranks", [1, 3])
@@ -79,17 +74,18 @@ def ions_beside_gas() -> Atoms:
 def test_null_types_stay_out(make_model: MakeModel, tmp_path: Path, n_ranks: int) -> None:
     model = make_model("nequip")
     atoms = ions_beside_gas()
-    coeff = f"pair_style hybrid {LJ} {{}}\npair_coeff * 4 lj/cut {LJ_COEFF}\n"
-    e3nn = f'pair_coeff * * e3nn "{model}" Li P S NULL'
+    mixed = (
+        f"pair_style hybrid {LJ} e3nn\npair_coeff * 4 lj/cut {LJ_COEFF}\n"
+        f'pair_coeff * * e3nn "{model}" Li P S NULL'
+    )
     # Along z the upper ranks own argon only: a rank whose every type is NULL.
     first = f"processors 1 1 {n_ranks}"
+    only_gas = f"pair_style {LJ}\npair_coeff * * 0 1\npair_coeff * 4 {LJ_COEFF}"
+    types = (*SPECIES, "Ar")
     cases = [
-        LammpsCase(atoms, model, (*SPECIES, "Ar"), first=first, potential=coeff.format("e3nn") + e3nn),
-        LammpsCase(
-            atoms, model, (*SPECIES, "Ar"), first=first,
-            potential=f"pair_style {LJ}\npair_coeff * * 0 1\npair_coeff * 4 {LJ_COEFF}",
-        ),
-    ]  # fmt: skip
+        LammpsCase(atoms, model, types, first=first, potential=potential)
+        for potential in (mixed, only_gas)
+    ]
     both, gas = run_lammps(cases, n_ranks, tmp_path)
     is_ion = atoms.numbers != 18
     expected = reference(model, atoms[is_ion])

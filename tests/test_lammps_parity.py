@@ -7,10 +7,10 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+from tests.lammps_cases import SPECIES, STRUCTURES, assert_same, needs_lammps, reference
+
 from e3md.lammps_run import LammpsCase, run_lammps
 from e3md.verify import verify
-
-from tests.lammps_cases import SPECIES, STRUCTURES, assert_same, needs_lammps, reference
 
 pytestmark = needs_lammps
 ARCHITECTURES = ("nequip", "mace")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from e3md.lammps_run import run_input, write_data
-
 from tests.lammps_cases import SPECIES, STRUCTURES, needs_lammps, reference
+
+from e3md.lammps_run import run_input, write_data
 
 pytestmark = needs_lammps
 
@@ -32,7 +32,7 @@ PRESSURE = {"metal": 6.241509074e-7, "real": 6.324209e-7, "electron": 6.24150907
 
 
 def _section(style: str, folder: Path, model: Path) -> str:
-    energy, length, mass = UNITS[style]
+    _, length, mass = UNITS[style]
     write_data(folder / f"{style}.data", STRUCTURES["periodic"], SPECIES, length, mass)
     return f"""units {style}
 atom_style atomic

@@ -4,11 +4,11 @@ import json
 
 import pytest
 import torch
-from conftest import random_statistics, random_structure
-from laws import CONFIGS, SPECIES, build, to_graph
 
+from conftest import random_statistics, random_structure
 from e3md.export import METADATA_FILE, TrainingRecord, save_model
 from e3md.model import ModelConfig
+from laws import CONFIGS, SPECIES, build, to_graph
 
 
 @pytest.fixture(params=CONFIGS.values(), ids=CONFIGS.keys())

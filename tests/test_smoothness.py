@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from laws import CONFIGS, build, to_graph
 
 from e3md.derivatives import predict
 from e3md.model import ModelConfig
+from laws import CONFIGS, build, to_graph
 
 
 @pytest.fixture(params=CONFIGS.values(), ids=CONFIGS.keys())

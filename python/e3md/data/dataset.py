@@ -80,8 +80,10 @@ def _fingerprint(
 def collate(samples: Sequence[Sample]) -> Sample:
     """One batch of several samples."""
     return Sample(
-        batch_graphs([s.graph for s in samples]),
-        *(torch.cat([s[k] for s in samples]) for k in range(1, 4)),
+        graph=batch_graphs([s.graph for s in samples]),
+        energy=torch.cat([s.energy for s in samples]),
+        forces=torch.cat([s.forces for s in samples]),
+        stress=torch.cat([s.stress for s in samples]),
     )
 
 

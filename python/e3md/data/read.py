@@ -5,9 +5,10 @@ import gzip
 import hashlib
 import io
 import lzma
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any
 
 import ase.io
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 ABSURD_FORCE = 300.0  # eV/Å: no relaxed electronic structure of ordinary matter has it
-OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+OPENERS: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 
 
 class DataKeys(BaseModel):
@@ -64,7 +65,7 @@ def read_structures(path: Path) -> list[Atoms]:
     opener = OPENERS.get(path.suffix)
     text = opener(path, "rt").read() if opener else path.read_text()
     try:
-        frames = ase.io.read(io.StringIO(text), ":", format="extxyz")
+        frames: Any = ase.io.read(io.StringIO(text), ":", format="extxyz")
     except Exception as error:  # ASE raises many kinds on a damaged file
         raise DataError(f"{path}: not readable as extended XYZ ({error})") from error
     if not frames:
@@ -117,7 +118,7 @@ def _frame(atoms: Atoms, keys: DataKeys, label: str) -> Frame:
     return frame
 
 
-def _label(own: dict, key: str | None, results: dict, default: tuple[str, ...], what: str):
+def _label(own: dict, key: str | None, results: dict, default: tuple[str, ...], what: str) -> Any:
     if key is None:
         return next((results[name] for name in default if name in results), None)
     if key in own:
@@ -127,7 +128,7 @@ def _label(own: dict, key: str | None, results: dict, default: tuple[str, ...], 
     raise DataError(f"no '{key}', which data.keys.{what} asks for")
 
 
-def _matrix(stress) -> NDArray[np.float64] | None:
+def _matrix(stress: Any) -> NDArray[np.float64] | None:
     if stress is None:
         return None
     stress = np.asarray(stress, dtype=float)
@@ -153,7 +154,8 @@ def _check_numbers(frame: Frame) -> None:
 
 def _odd_frames(frames: list[Frame]) -> list[str]:
     """Frames that can be trained on but are probably a mistake."""
-    warnings, seen = [], {}
+    warnings: list[str] = []
+    seen: dict[tuple[bytes, bytes], str] = {}
     periodicities = {tuple(f.atoms.pbc.tolist()) for f in frames if not f.isolated}
     if len(periodicities) > 1:
         kinds = ", ".join("".join("TF"[not p] for p in pbc) for pbc in sorted(periodicities))

@@ -21,6 +21,10 @@ class EdgeConvolution(nn.Module):
     the same irrep lie side by side as further channels. C is e3nn's Wigner 3j times sqrt(2 l3 + 1).
     """
 
+    paths: Tensor
+    cg_index: Tensor
+    cg_value: Tensor
+
     def __init__(self, irreps_in: Irreps | str, l_max: int, irreps_keep: Irreps | str) -> None:
         super().__init__()
         kept = {irrep for _, irrep in Irreps(irreps_keep)}

@@ -66,6 +66,11 @@ class _Order(nn.Module):
     weight over M and `gather` sums over η.
     """
 
+    factors: Tensor
+    couplings: Tensor
+    weight_rows: Tensor
+    gather: Tensor
+
     def __init__(self, tensors: list[Tensor | None], target: Layout, n_species: int) -> None:
         super().__init__()
         present = [(t, b) for t, b in zip(tensors, target.blocks, strict=True) if t is not None]
@@ -112,8 +117,9 @@ def _monomials(flat: Tensor, order: int) -> tuple[Tensor, Tensor]:
         couplings (rows, n_monomials): coefficient of each monomial.
     """
     factors, columns = [], []
+    by_component = flat.movedim(0, -1)
     for index in combinations_with_replacement(range(flat.shape[1]), order):
-        column = torch.stack([flat[(slice(None), *p)] for p in set(permutations(index))]).sum(0)
+        column = torch.stack([by_component[p] for p in set(permutations(index))]).sum(0)
         if column.abs().max() > 1e-10:
             factors.append(index)
             columns.append(column)

@@ -27,6 +27,8 @@ class PolynomialEnvelope(nn.Module):
 class BesselBasis(nn.Module):
     """b_n(r) = sqrt(2/r_c) sin(nπr/r_c)/r · u(r) (arXiv:2003.03123, eq. 7)."""
 
+    wavenumbers: Tensor
+
     def __init__(self, cutoff: float, n_bessel: int, envelope_power: int) -> None:
         super().__init__()
         self.prefactor = math.sqrt(2.0 / cutoff)

@@ -9,6 +9,9 @@ from e3md.data.statistics import Statistics
 class ReferenceEnergy(nn.Module):
     """E_i = scale·ε_i + shift + E0(species of i), eV, float64 whatever the network's dtype."""
 
+    offset: Tensor
+    scale: Tensor
+
     def __init__(self, statistics: Statistics) -> None:
         super().__init__()
         e0s = torch.tensor(statistics.e0s, dtype=torch.float64)

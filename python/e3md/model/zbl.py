@@ -14,6 +14,11 @@ class ZBL(nn.Module):
     An envelope takes V to zero at the sum of the covalent radii, so bonded atoms feel little of it.
     """
 
+    numbers: Tensor
+    reach: Tensor
+    amplitudes: Tensor
+    decays: Tensor
+
     def __init__(self, species: tuple[str, ...], cutoff: float) -> None:
         super().__init__()
         numbers = [atomic_numbers[symbol] for symbol in species]

@@ -24,7 +24,7 @@ from e3md.data.statistics import (
     find_species,
     reference_energies,
 )
-from e3md.errors import Errors, error_rows
+from e3md.errors import Compared, Errors, error_rows
 from e3md.export import DataFile, TrainingRecord
 from e3md.model import build_model
 from e3md.train.checkpoint import (
@@ -202,7 +202,7 @@ def _fit(model: nn.Module, data: TrainingData, config: Config, resume: bool) -> 
 
 def _report(config: Config, data: TrainingData, record: RunRecord, console: Console) -> None:
     model, *_ = load_run(config.run_dir)
-    sets = {
+    sets: dict[str, list[Compared]] = {
         name: compare(model, data.samples[name], data.statistics.species)
         for name in ("valid", "test")
         if name in data.samples
