@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def version_of(headers: Path) -> str:
-    """Version by the headers' folder: src of a source tree, or include/lammps of an installation."""
+    """Version by the folder: src of a source tree, or include/lammps of an installation."""
     source = headers / "version.h"
     if source.exists():
         found = re.search(r'LAMMPS_VERSION\s+"(\d+ \w{3})\w* (\d{4})', source.read_text())

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include "atom.h"
 #include "comm.h"
@@ -68,8 +69,19 @@ void PairE3nn::raise(const std::string& message) {
   int failed = message.empty() ? 0 : 1, n_failed = 0;
   MPI_Allreduce(&failed, &n_failed, 1, MPI_INT, MPI_SUM, world);
   if (n_failed == comm->nprocs) error->all(FLERR, message);
-  if (failed) error->one(FLERR, message);
+  if (failed) stop(message);
   if (n_failed) MPI_Barrier(world);  // wait for the other rank to stop us
+}
+
+/// Stops all ranks with an error of this one.
+void PairE3nn::stop(const std::string& message) {
+  try {
+    error->one(FLERR, message);
+  } catch (...) {
+    // The abort that follows can overtake the message on its way through mpiexec.
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    throw;
+  }
 }
 
 void PairE3nn::settings(int n, char** arguments) {
@@ -111,6 +123,11 @@ void PairE3nn::coeff(int n, char** arguments) {
     const std::string name = arguments[type + 2];
     names_.push_back(name == "NULL" ? "" : name);
   }
+  const bool has_null = std::find(names_.begin(), names_.end(), "") != names_.end();
+  if (has_null && force->pair == this)
+    error->all(FLERR,
+               "pair_style e3nn: NULL in pair_coeff is for pair_style hybrid only: name an "
+               "element for every type");
   load(arguments[2]);
   allocate();
 }
@@ -173,11 +190,6 @@ void PairE3nn::init_style() {
     error->all(FLERR,
                "pair_style e3nn: forces on ghost atoms need 'newton on'. Write it, or "
                "delete 'newton off', before the simulation box is created.");
-  const bool has_null = std::find(names_.begin(), names_.end(), "") != names_.end();
-  if (has_null && force->pair == this)
-    error->all(FLERR,
-               "pair_style e3nn: NULL in pair_coeff is for pair_style hybrid only: name an "
-               "element for every type");
   check_type_masses();
   check_special_bonds();
   neighbor->add_request(this, NeighConst::REQ_FULL);
@@ -221,11 +233,12 @@ void PairE3nn::check_special_bonds() {
                "in the topology. Write 'special_bonds lj/coul 1 1 1'.");
 }
 
-/// First evaluations compile parts of the model: done here, on a small chain of all its species.
+/// First evaluations are slow: done here, on a small chain of all the model's species.
 void PairE3nn::warm_up() {
   const e3md::Metadata& metadata = potential_->metadata();
   const auto start = std::chrono::steady_clock::now();
-  raise(message_of([&] {
+  // A model that fails on the chain will say so at step 0, and name atoms that the user knows.
+  message_of([&] {
     e3md::Graph chain;
     chain.n_local = chain.n_nodes = static_cast<int64_t>(metadata.species.size()) + 1;
     for (int64_t i = 0; i < chain.n_nodes; ++i) {
@@ -239,7 +252,7 @@ void PairE3nn::warm_up() {
       }
     }
     for (int repeat = 0; repeat < 3; ++repeat) potential_->evaluate(chain);
-  }));
+  });
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   warm_ = true;
   if (comm->me) return;
@@ -292,7 +305,7 @@ void PairE3nn::compute(int eflag, int vflag) {
   follow_reneighboring();
   e3md::Result result;
   const std::string message = message_of([&] { result = evaluate(); });
-  if (!message.empty()) error->one(FLERR, "Step {}: {}", update->ntimestep, message);
+  if (!message.empty()) stop("Step " + std::to_string(update->ntimestep) + ": " + message);
   add_forces(result);
   if (eflag_either) add_energies(result);
   if (vflag_either) add_virials(result);

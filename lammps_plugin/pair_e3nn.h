@@ -47,6 +47,7 @@ class PairE3nn : public Pair {
   void add_forces(const e3md::Result& result);
   void add_virials(const e3md::Result& result);
   void raise(const std::string& message);
+  [[noreturn]] void stop(const std::string& message);
 
   std::string device_;                ///< as given; empty: choose
   std::optional<std::string> dtype_;  ///< as given; none: the file's
