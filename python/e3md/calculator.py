@@ -78,6 +78,11 @@ class E3Calculator(Calculator):
         """Chemical symbols the model was trained on."""
         return self._potential.metadata.species
 
+    @property
+    def dtype(self) -> str:
+        """Arithmetic of the network, "float32" or "float64"."""
+        return self._potential.dtype
+
     def calculate(
         self,
         atoms: Atoms | None = None,

@@ -57,7 +57,7 @@ def difference(calculator: E3Calculator, found: LammpsResult, n_ranks: int) -> D
     """Compare a LAMMPS result with the calculator on the same atoms."""
     atoms = found.atoms.copy()
     atoms.calc = calculator
-    energy_tolerance, force_tolerance, relative = _TOLERANCE[calculator._potential.dtype]
+    energy_tolerance, force_tolerance, relative = _TOLERANCE[calculator.dtype]
     energy = abs(atoms.get_potential_energy() - found.energy) / max(1, len(atoms))
     force_scale = max(1.0, np.abs(atoms.get_forces()).max(initial=0))
     forces = float(np.abs(atoms.get_forces() - found.forces).max(initial=0))
