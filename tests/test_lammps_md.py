@@ -10,6 +10,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.filters import FrechetCellFilter
+from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
 from tests.lammps_cases import SPECIES, STRUCTURES, assert_same, needs_lammps, reference
 
@@ -127,8 +128,6 @@ def test_lammps_and_ase_move_alike(make_model: MakeModel, tmp_path: Path) -> Non
     expected = minimized.copy()
     expected.calc = E3Calculator(model)
     expected.set_velocities([[1.0 / (1000 * units.fs), 0, 0]] * len(atoms))  # 1 Å/ps
-    from ase.md.verlet import VelocityVerlet
-
     VelocityVerlet(expected, 0.5 * units.fs).run(30)
     difference = moved.atoms.positions - expected.positions
     difference -= np.round(difference @ np.linalg.inv(atoms.cell.array)) @ atoms.cell.array
@@ -155,6 +154,30 @@ def test_removed_renumbered_and_excluded_atoms(
     whole = reference(model, atoms)
     assert np.abs(excluded.forces - whole["forces"]).max() > 1e-3
     np.testing.assert_allclose(excluded.forces.sum(axis=0), 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("n_ranks", [1, 2])
+def test_atoms_and_boxes_that_change_during_a_run(
+    make_model: MakeModel, tmp_path: Path, n_ranks: int
+) -> None:
+    model = make_model("nequip", zbl=True)
+    move = "velocity all create 2000 11\nneigh_modify every 1 delay 0\nfix move all nve\n"
+    changes = {
+        "inserted": f"{move}fix 1 all gcmc 2 3 3 1 29494 20000 -3 0.5 full_energy"
+        " overlap_cutoff 1.2\nrun 10\nunfix 1\nunfix move",
+        "swapped": f"{move}fix 1 all atom/swap 1 3 29494 3000 ke no types 1 3\n"
+        "run 5\nunfix 1\nunfix move",
+        "deformed": f"{move}fix 1 all deform 1 xy erate 50 x erate 20\nrun 20\nunfix 1\nunfix move",
+        "balanced": f"{move}fix 1 all balance 3 1.0 shift xyz 5 1.0\nrun 8\nunfix 1\nunfix move",
+        "scaled": "change_box all x scale 1.1 xy delta 0.4 remap units box",
+    }
+    atoms = STRUCTURES["periodic"]
+    cases = [LammpsCase(atoms, model, SPECIES, before=text) for text in changes.values()]
+    results = run_lammps(cases, n_ranks, tmp_path)
+    for name, found in zip(changes, results, strict=True):
+        assert_same(found, reference(model, found.atoms), what=name)
+    assert len(results[0].atoms) != len(atoms)
+    assert results[1].atoms.get_chemical_symbols() != atoms.get_chemical_symbols()
 
 
 @pytest.mark.parametrize("n_ranks", [1, 2])
