@@ -77,7 +77,7 @@ def test_after_a_run_equals_ase(
 ) -> None:
     model = make_model(arch, zbl=True)
     atoms = STRUCTURES["periodic"]
-    hot = "velocity all create 4000 11\nfix 1 all nve\nneigh_modify every 1 delay 0\n"
+    hot = "velocity all create 4000 11\nfix 1 all nve\nneigh_modify every 3 delay 0 check no\n"
     across = "displace_atoms all move 5.0 -4.2 6.1\n"
     end = "\nunfix 1\n"
     coeff = f'pair_style e3nn\npair_coeff * * "{model}" {" ".join(SPECIES)}\n'
