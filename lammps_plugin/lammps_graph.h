@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #pragma once
+#include <utility>
 #include <vector>
 
 #include "e3md/graph.h"

@@ -2,14 +2,13 @@
 #include "pair_e3nn.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <thread>
 
 #include "atom.h"
 #include "comm.h"
+#include "device.h"
 #include "e3md/error.h"
 #include "e3md/runtime.h"
 #include "error.h"
@@ -34,17 +33,6 @@ std::string message_of(Work work) {
     return std::strlen(error.what()) ? error.what() : "unknown failure";
   }
   return "";
-}
-
-int threads_wanted() {
-  const char* text = std::getenv("OMP_NUM_THREADS");
-  return text ? std::max(1, std::atoi(text)) : 1;
-}
-
-bool is_device(const std::string& text) {
-  if (text == "cpu" || text == "cuda") return true;
-  return text.rfind("cuda:", 0) == 0 && text.size() > 5 &&
-         text.find_first_not_of("0123456789", 5) == std::string::npos;
 }
 
 }  // namespace
@@ -139,7 +127,7 @@ void PairE3nn::load(const std::string& path) {
     units_ = e3md::lammps_units(update->unit_style);
     e3md::set_n_threads(threads_wanted());
   }));
-  const std::string device = pick_device();
+  const std::string device = pick_device(device_, world);
   raise(message_of([&] {
     potential_ = std::make_unique<e3md::Potential>(found.empty() ? path : found, device, dtype_);
     std::vector<int> species(1, -1);
@@ -163,26 +151,6 @@ void PairE3nn::allocate() {
   for (int i = 1; i < n; ++i)
     for (int j = 1; j < n; ++j)
       setflag[i][j] = i <= j && !names_[i - 1].empty() && !names_[j - 1].empty();
-}
-
-int PairE3nn::rank_on_node() const {
-  std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
-  int length = 0;
-  MPI_Get_processor_name(name.data(), &length);
-  std::vector<char> names(name.size() * comm->nprocs);
-  MPI_Allgather(name.data(), name.size(), MPI_CHAR, names.data(), name.size(), MPI_CHAR, world);
-  int rank = 0;
-  for (int other = 0; other < comm->me; ++other)
-    rank += std::equal(name.begin(), name.end(), names.begin() + other * name.size());
-  return rank;
-}
-
-std::string PairE3nn::pick_device() const {
-  const int n_devices = e3md::n_cuda_devices();
-  const int rank = rank_on_node();  // collective: before any return
-  const bool choose = device_.empty() || device_ == "cuda";
-  if (choose && n_devices) return "cuda:" + std::to_string(rank % n_devices);
-  return device_.empty() ? "cpu" : device_;
 }
 
 void PairE3nn::init_style() {

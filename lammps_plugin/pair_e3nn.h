@@ -35,8 +35,6 @@ class PairE3nn : public Pair {
  private:
   void load(const std::string& path);
   void allocate();
-  std::string pick_device() const;
-  int rank_on_node() const;
   void check_type_masses();
   void check_special_bonds();
   void warm_up();

