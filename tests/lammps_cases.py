@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from tests.conftest import random_structure
 
+from conftest import random_structure
 from e3md import E3Calculator
 from e3md.lammps_run import LammpsResult
 

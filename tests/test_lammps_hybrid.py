@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from tests.conftest import random_structure
-from tests.lammps_cases import SPECIES, STRUCTURES, needs_lammps, reference
 
+from conftest import random_structure
 from e3md.lammps_run import LammpsCase, LammpsResult, run_lammps
+from lammps_cases import SPECIES, STRUCTURES, needs_lammps, reference
 
 pytestmark = needs_lammps
 MakeModel = Callable[..., Path]
@@ -50,7 +50,7 @@ def test_overlay_equals_the_sum(
         f'pair_style hybrid/overlay e3nn e3nn\npair_coeff * * e3nn 1 "{model}" Li P S\n'
         f'pair_coeff * * e3nn 2 "{model}" Li P S',
     ]
-    for name in ("periodic", "molecule"):
+    for name in ("triclinic", "molecule"):
         atoms = STRUCTURES[name]
         cases = [LammpsCase(atoms, model, SPECIES)]
         cases += [LammpsCase(atoms, model, SPECIES, potential=text) for text in potentials]

@@ -12,11 +12,11 @@ from ase.build import bulk
 from ase.filters import FrechetCellFilter
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
-from tests.lammps_cases import SPECIES, STRUCTURES, assert_same, needs_lammps, reference
 
 from e3md import E3Calculator
 from e3md.lammps import mpiexec_path, plugin_path
 from e3md.lammps_run import LammpsCase, run_input, run_lammps, write_data
+from lammps_cases import SPECIES, STRUCTURES, assert_same, needs_lammps, reference
 
 pytestmark = needs_lammps
 MakeModel = Callable[..., Path]

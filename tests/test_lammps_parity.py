@@ -7,10 +7,10 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
-from tests.lammps_cases import SPECIES, STRUCTURES, assert_same, needs_lammps, reference
 
 from e3md.lammps_run import LammpsCase, run_lammps
 from e3md.verify import verify
+from lammps_cases import SPECIES, STRUCTURES, assert_same, needs_lammps, reference
 
 pytestmark = needs_lammps
 ARCHITECTURES = ("nequip", "mace")
@@ -84,12 +84,12 @@ def test_after_a_run_equals_ase(
     again = "write_restart hot.restart\nclear\natom_modify map yes\nread_restart hot.restart\n"
     changes = {
         "run 0 twice": "run 0\nrun 0",
-        "run after run": f"{hot}run 5{end}run 0\nrun 5 pre no",
-        "crossed and sorted": f"{across}{hot}run 12{end}",
+        "run after run": f"{hot}run 3{end}run 0\nrun 2 pre no",
+        "crossed and sorted": f"{across}{hot}run 7{end}",
         "replicate": "replicate 2 1 2",
-        "restart": f"{hot}run 6{end}{again}{coeff}",
+        "restart": f"{hot}run 3{end}{again}{coeff}",
         "new pair_coeff": f"run 0\n{coeff}",
-        "tiled": f"{hot}comm_style tiled\nbalance 1.0 rcb\nrun 6{end}",
+        "tiled": f"{hot}comm_style tiled\nbalance 1.0 rcb\nrun 4{end}",
     }
     first = "atom_modify sort 3 3.0"
     cases = [

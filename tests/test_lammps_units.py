@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.lammps_cases import SPECIES, STRUCTURES, needs_lammps, reference
 
 from e3md.lammps_run import run_input, write_data
+from lammps_cases import SPECIES, STRUCTURES, needs_lammps, reference
 
 pytestmark = needs_lammps
 

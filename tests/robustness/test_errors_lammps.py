@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from tests.lammps_cases import SPECIES, STRUCTURES, needs_lammps
 
 from e3md.export import METADATA_FILE
 from e3md.lammps import environment, lmp_command, run_lmp
 from e3md.lammps_run import write_data
+from lammps_cases import SPECIES, STRUCTURES, needs_lammps
 
 pytestmark = needs_lammps
 MakeModel = Callable[..., Path]
