@@ -2,8 +2,8 @@
 
     python make_demo_structure.py model.pt START -o lips.extxyz
 
-START is any structure of the composition, for example a training frame: after 20 ps at 900 K and
-20 ps at 600 K the lithium positions and all velocities are the potential's own.
+START is any structure of the composition, for example a training frame; the MD of the potential
+itself, 2 ps at each of two temperatures, takes it away from there.
 """
 
 import argparse
@@ -21,10 +21,10 @@ from e3md import E3Calculator
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("model", type=Path)
 parser.add_argument("start", type=Path, help="file that ASE reads; its first frame is used")
-parser.add_argument("--hot", type=float, default=900.0, help="K")
+parser.add_argument("--hot", type=float, default=600.0, help="K")
 parser.add_argument("--temperature", type=float, default=600.0, help="K")
-parser.add_argument("--length", type=float, default=20.0, help="of each of the two parts, ps")
-parser.add_argument("--timestep", type=float, default=2.0, help="fs")
+parser.add_argument("--length", type=float, default=2.0, help="of each of the two parts, ps")
+parser.add_argument("--timestep", type=float, default=1.0, help="fs")
 parser.add_argument("--seed", type=int, default=1)
 parser.add_argument("-o", "--output", type=Path, default=Path("lips.extxyz"))
 args = parser.parse_args()
