@@ -16,7 +16,7 @@ LMP = Path(sys.executable).parent / "lmp"
 
 def run(folder: Path, *command: object) -> str:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "python"), *sys.path]))
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     done = subprocess.run(
         [str(word) for word in command],
         cwd=folder,
