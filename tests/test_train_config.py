@@ -1,11 +1,23 @@
 """A configuration says what it means, or its message names the key."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from e3md.train.config import ConfigError, load_config
+from conftest import ROOT
+from e3md.data.read import DataKeys
+from e3md.model.config import MACEConfig, NequIPConfig
+from e3md.train.config import (
+    Config,
+    ConfigError,
+    DataConfig,
+    LossConfig,
+    TrainingConfig,
+    load_config,
+)
+from e3md.train.run import train
 
 
 def _load(folder: Path, **sections: object):
@@ -47,3 +59,41 @@ def test_missing_and_damaged_files(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("a: [1")
     with pytest.raises(ConfigError, match="not YAML"):
         load_config(tmp_path / "bad.yaml")
+
+
+def _shown(default: bool | int | float | str) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    return default if isinstance(default, str) else f"{default:g}"
+
+
+def test_the_docs_list_every_key_with_its_default() -> None:
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    listed = {key: row for row in rows for key in re.findall(r"`([\w.]+)`", row.split("|")[1])}
+    sections = {"": Config, "data": DataConfig, "data.keys": DataKeys, "training": TrainingConfig,
+                "training.loss": LossConfig}  # fmt: skip
+    for name, section in sections.items():
+        for key, field in section.model_fields.items():
+            full = f"{name}.{key}".lstrip(".")
+            if full in ("data", "data.keys", "model", "training", "training.loss"):
+                continue
+            assert full in listed, f"docs/training.md does not list {full}"
+            if isinstance(field.default, bool | int | float | str):
+                cell = listed[full].split("|")[2]
+                assert _shown(field.default) in re.split(r"[`, ]+", cell), f"{full}: {cell}"
+    for config in (NequIPConfig, MACEConfig):
+        for key in config.model_fields:
+            assert f"model.{key}" in listed, f"docs/training.md does not list model.{key}"
+
+
+def test_the_example_is_a_valid_configuration() -> None:
+    config = load_config(ROOT / "examples" / "training" / "lips.yaml")
+    assert config.data.train[0].name == "train_100.xyz.xz"
+
+
+def test_cuda_without_a_device_or_kernels_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("data: {train: [a.xyz]}\ntraining: {device: cuda}\n")
+    with pytest.raises(ConfigError, match=r"training\.device: cuda, but"):
+        train(path)

@@ -1,12 +1,26 @@
 """The `e3md` command: one function per command, each a few lines over the library."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+
+class Commands(TyperGroup):
+    """Tells users what is wrong with their input in words, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, FileNotFoundError) as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from None
+
 
 app = typer.Typer(
     name="e3md",
+    cls=Commands,
     help="Equivariant interatomic potentials: train, export, run in ASE and LAMMPS.",
     no_args_is_help=True,
     add_completion=False,
@@ -56,11 +70,16 @@ def evaluate(
     data: Annotated[Path, typer.Argument(help="extxyz file with reference energies and forces")],
     json: Annotated[Path | None, typer.Option(help="write the errors to this file")] = None,
     plots: Annotated[Path | None, typer.Option(help="write parity plots to this folder")] = None,
+    energy_key: Annotated[str | None, typer.Option(help="name of the energies in data")] = None,
+    forces_key: Annotated[str | None, typer.Option(help="name of the forces in data")] = None,
+    stress_key: Annotated[str | None, typer.Option(help="name of the stresses in data")] = None,
 ) -> None:
     """Compare a model with reference data."""
+    from e3md.data.read import DataKeys
     from e3md.evaluate import evaluate as run
 
-    run(model, data, json_path=json, plots_dir=plots)
+    keys = DataKeys(energy=energy_key, forces=forces_key, stress=stress_key)
+    run(model, data, json_path=json, plots_dir=plots, keys=keys)
 
 
 @app.command()

@@ -42,4 +42,8 @@ def predict(model: nn.Module, graph: AtomGraph, create_graph: bool = False) -> P
     energy = zeros[:, 0, 0].index_add(0, graph.frame, energies)
     if not create_graph:
         energies, energy = energies.detach(), energy.detach()
-    return Prediction(energy, energies, forces, strain_gradient / graph.volume[:, None, None])
+    # Divided by a number everywhere: the gradient of x / NaN is NaN even where it is not used.
+    periodic = graph.volume.isfinite()[:, None, None]
+    volume = torch.where(periodic, graph.volume[:, None, None], 1.0)
+    stress = torch.where(periodic, strain_gradient / volume, float("nan"))
+    return Prediction(energy, energies, forces, stress)

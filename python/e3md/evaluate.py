@@ -8,7 +8,7 @@ from rich.progress import track
 from rich.table import Table
 
 from e3md.calculator import E3Calculator
-from e3md.data.read import DataKeys, Frame, read_frames
+from e3md.data.read import DataError, DataKeys, Frame, read_frames
 from e3md.errors import Compared, Errors, collect_errors, error_rows
 
 
@@ -22,38 +22,42 @@ def evaluate(
     """Evaluate every frame of an extxyz file, print a table, optionally write JSON and plots.
 
     Raises:
-        ValueError: for a file that is no e3md model, or an element it does not know.
-        DataError: for frames without energy or forces.
+        ValueError: for a file that is no e3md model.
+        DataError: for frames without energy or forces, or that the model cannot evaluate.
     """
-    calculator = E3Calculator(model)
-    frames, _ = read_frames([Path(data)], keys or DataKeys())
-    compared = [
-        _compare(calculator, frame) for frame in track(frames, "evaluating", transient=True)
-    ]
+    calculator, console = E3Calculator(model), Console()
+    frames = read_frames([Path(data)], keys or DataKeys())
+    watched = track(frames, "evaluating", transient=True, disable=not console.is_terminal)
+    compared = [_compare(calculator, frame) for frame in watched]
     errors = collect_errors(compared)
     table = Table("quantity", "unit", "MAE", "RMSE", title=f"{model} on {data}")
     for row in error_rows(errors):
         table.add_row(*row)
-    Console().print(table)
+    console.print(table)
     if json_path:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(errors.model_dump_json(indent=2) + "\n")
     if plots_dir:
         from e3md.plots import parity_plots
 
         for picture in parity_plots(compared, errors, plots_dir):
-            Console().print(f"wrote {picture}")
+            console.print(f"wrote {picture}", soft_wrap=True)
     return errors
 
 
 def _compare(calculator: E3Calculator, frame: Frame) -> Compared:
     atoms = frame.atoms
     atoms.calc = calculator
+    try:
+        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    except ValueError as error:
+        raise DataError(f"{frame.label}: {error}") from error
     stress = None
     if frame.stress is not None and atoms.pbc.all():
         stress = (np.asarray(atoms.get_stress(voigt=False)), frame.stress)
     return Compared(
         symbols=list(atoms.symbols),
-        energy=(atoms.get_potential_energy(), frame.energy),
-        forces=(atoms.get_forces(), frame.forces),
+        energy=(energy, frame.energy),
+        forces=(forces, frame.forces),
         stress=stress,
     )

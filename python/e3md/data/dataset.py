@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from e3md.data.read import DataError, Frame
+from e3md.data.read import DataError, Frame, raise_listed
 from e3md.graph import AtomGraph, batch_graphs
 from e3md.neighbors import atoms_to_graph
 
@@ -36,29 +38,42 @@ def build_samples(
     """Graphs of all frames, read from the cache folder if the same were built before.
 
     Raises:
-        DataError: naming file and frame of a structure that has no graph, such as coincident atoms.
-    """  # fmt: skip
+        DataError: listing file and frame of structures without a graph, such as coincident atoms.
+    """
     path = cache / f"{_fingerprint(frames, species, cutoff, dtype)}.pt" if cache else None
     if path and path.is_file():
         stored = torch.load(path, weights_only=True)
         return [Sample(AtomGraph(*graph), *labels) for graph, labels in stored]
-    samples = [_sample(f, species, cutoff, dtype) for f in track(frames, title, transient=True)]
+    samples, errors = [], []
+    silent = not Console().is_terminal
+    for frame in track(frames, title, transient=True, disable=silent):
+        try:
+            samples.append(_sample(frame, species, cutoff, dtype))
+        except ValueError as error:
+            errors.append(f"{frame.label}: {error}")
+    raise_listed(errors)
     if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}")
-        torch.save([(tuple(s.graph), tuple(s[1:])) for s in samples], temporary)
-        os.replace(temporary, path)
+        _store(samples, path)
     return samples
 
 
-def _sample(frame: Frame, species: tuple[str, ...], cutoff: float, dtype: torch.dtype) -> Sample:
+def _store(samples: list[Sample], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}")
     try:
-        graph = atoms_to_graph(frame.atoms, species, cutoff, dtype)
-    except ValueError as error:
-        raise DataError(f"{frame.label}: {error}") from error
-    closest = graph.edge_vec.norm(dim=1).min().item() if len(graph.edge_vec) else float("inf")
-    if closest < 1e-3:
-        raise DataError(f"{frame.label}: two atoms are {closest:.1e} Å apart")
+        torch.save([(tuple(s.graph), tuple(s[1:])) for s in samples], temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sample(frame: Frame, species: tuple[str, ...], cutoff: float, dtype: torch.dtype) -> Sample:
+    graph = atoms_to_graph(frame.atoms, species, cutoff, dtype)
+    if len(graph.edge_vec):
+        distance, edge = graph.edge_vec.norm(dim=1).min(dim=0)
+        if distance < 1e-3:
+            i, j = graph.edge_index[:, edge].tolist()
+            raise DataError(f"atoms {i} and {j} are {distance:.1e} Å apart")
     stress = torch.full((1, 3, 3), float("nan"), dtype=torch.float64)
     if frame.stress is not None:
         stress[0] = torch.from_numpy(frame.stress)
@@ -73,7 +88,8 @@ def _fingerprint(
     for f in frames:
         digest.update(f.atoms.numbers.tobytes() + f.atoms.positions.tobytes())
         digest.update(f.atoms.cell.array.tobytes() + f.atoms.pbc.tobytes())
-        digest.update(f.forces.tobytes() + repr((f.energy, f.stress)).encode())
+        digest.update(f.forces.tobytes() + np.float64(f.energy).tobytes())
+        digest.update(b"" if f.stress is None else f.stress.tobytes())
     return digest.hexdigest()[:32]
 
 

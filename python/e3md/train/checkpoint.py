@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from pydantic import BaseModel, ConfigDict
 from torch import nn
@@ -12,6 +13,7 @@ from torch import nn
 from e3md.data.statistics import Statistics
 from e3md.export import TrainingRecord
 from e3md.model import ModelConfig, build_model
+from e3md.train.config import ConfigError
 
 BEST, LAST, RECORD = "best.ckpt", "last.ckpt", "record.json"
 
@@ -46,11 +48,59 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a small file atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+class BestCheckpoint(ModelCheckpoint):
+    """best.ckpt: the epoch with the lowest validation loss."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            folder, BEST.removesuffix(".ckpt"), monitor="valid_loss",
+            enable_version_counter=False, save_on_train_epoch_end=True,
+        )  # fmt: skip
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Lightning forgets the best score when the folder was moved, and overwrites best.ckpt."""
+        path = str(Path(str(self.dirpath)) / BEST)
+        here = {"dirpath": self.dirpath, "best_model_path": path, "kth_best_model_path": path}
+        best = {path: state_dict["best_model_score"]}
+        super().load_state_dict({**state_dict, **here, "best_k_models": best})
+
+
+def checkpoints(folder: Path) -> list[ModelCheckpoint]:
+    """Callbacks that write best.ckpt and, in every epoch, last.ckpt.
+
+    Two callbacks, because `save_last` of one writes only in epochs that improve on the best. The
+    last one comes second, so that it holds the state of the first.
+    """
+    last = ModelCheckpoint(
+        folder, LAST.removesuffix(".ckpt"),
+        enable_version_counter=False, save_on_train_epoch_end=True,
+    )  # fmt: skip
+    return [BestCheckpoint(folder), last]
+
+
+def check_same_run(folder: Path, record: RunRecord) -> None:
+    """Refuse to resume with another model or other data: the weights would not fit what is recorded.
+
+    Raises:
+        ConfigError: naming what differs from the run's record.json.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        raise ConfigError(f"{path}: not there, so {folder} cannot be resumed")
+    before = RunRecord.model_validate_json(path.read_text())
+    pairs = {
+        "model": (before.model, record.model),
+        "training.dtype": (before.dtype, record.dtype),
+        "training.seed": (before.training.seed, record.training.seed),
+        "data.train (file names, SHA-256)": (before.training.data, record.training.data),
+        "the statistics of data.train": (before.statistics, record.statistics),
+    }
+    changed = [name for name, (old, new) in pairs.items() if old != new]
+    if changed:
+        raise ConfigError(
+            f"{folder} cannot be resumed, {' and '.join(changed)} changed since it began: "
+            "restore it, or start anew in another run_dir"
+        )
 
 
 def load_run(run_dir: str | Path) -> tuple[nn.Module, ModelConfig, Statistics, TrainingRecord]:

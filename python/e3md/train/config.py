@@ -28,7 +28,12 @@ class DataConfig(_Section):
 
 
 class LossConfig(_Section):
-    """Weights of the squared errors, each divided by the squared RMS force of the data (eV, Å)."""
+    """Weights of the errors, which are measured in units of the RMS force of the data (eV, Å)."""
+
+    function: Literal["mse", "huber"] = Field(
+        "mse", description="huber: errors beyond huber_delta count linearly"
+    )
+    huber_delta: float = Field(0.1, gt=0, description="in units of the RMS force")
 
     energy: float = Field(4.0, ge=0, description="energy per atom")
     forces: float = Field(1.0, ge=0, description="force components")
@@ -39,6 +44,7 @@ class TrainingConfig(_Section):
     """The optimization."""
 
     max_epochs: int = Field(300, ge=1)
+    max_time: float | None = Field(None, gt=0, description="minutes, then stop after the epoch")
     batch_size: int = Field(2, ge=1, description="frames per step")
     optimizer: Literal["adam", "adamw"] = "adam"
     amsgrad: bool = True

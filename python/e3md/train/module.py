@@ -7,11 +7,16 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from e3md.data.dataset import Sample
 from e3md.derivatives import predict
 from e3md.train.config import TrainingConfig
 from e3md.train.loss import atoms_per_frame, loss
+
+
+class DivergedError(ValueError):
+    """The loss is no longer a number; the message says when and what to change."""
 
 
 class PotentialTraining(lightning.LightningModule):
@@ -30,6 +35,11 @@ class PotentialTraining(lightning.LightningModule):
     def training_step(self, batch: Sample, _: int) -> Tensor:
         prediction = predict(self.model, batch.graph, create_graph=True)
         value = loss(prediction, batch, self.config.loss, self.scale)
+        if not math.isfinite(value.item()):
+            raise DivergedError(
+                f"the training loss became {value.item()} in epoch {self.current_epoch + 1}: lower "
+                "training.learning_rate or training.gradient_clip, and look at the data's warnings"
+            )
         self.log("train_loss", value, on_epoch=True, on_step=False, batch_size=len(batch.energy))
         return value
 
@@ -57,6 +67,15 @@ class PotentialTraining(lightning.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         self.log("learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, ReduceLROnPlateau):
+            # Lightning's own place for this comes after the checkpoint, which would then resume
+            # with the scheduler one epoch behind.
+            scheduler.step(self.trainer.callback_metrics["valid_loss"].item())
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
 
     def configure_optimizers(self) -> Any:
         kind = torch.optim.Adam if self.config.optimizer == "adam" else torch.optim.AdamW
@@ -67,12 +86,10 @@ class PotentialTraining(lightning.LightningModule):
             amsgrad=self.config.amsgrad,
         )
         if self.config.schedule == "plateau":
-            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                optimizer, factor=0.5, patience=self.config.patience
-            )
+            plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=self.config.patience)
             settings = {"scheduler": plateau, "monitor": "valid_loss"}
         else:
-            cosine = torch.optim.lr_scheduler.LambdaLR(optimizer, self._cosine)
+            cosine = LambdaLR(optimizer, self._cosine)
             settings = {"scheduler": cosine, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": settings}
 

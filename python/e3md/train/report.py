@@ -12,8 +12,8 @@ from e3md.data.dataset import Sample, collate
 from e3md.derivatives import predict
 from e3md.errors import Compared, Errors, collect_errors, error_rows
 from e3md.plots import learning_curves, parity_plots
-from e3md.train.checkpoint import write_text
 from e3md.train.config import Config
+from e3md.train.files import write_text
 
 
 def compare(model: nn.Module, samples: list[Sample], species: tuple[str, ...]) -> list[Compared]:
@@ -69,7 +69,7 @@ def write_report(
         text += [f"![]({name}/{picture.name})" for picture in pictures]
     learning_curves(read_metrics(metrics), folder / "learning_curves.png")
     text.append("\n## Learning curves\n\n![](learning_curves.png)\n")
-    text.append("Reproduce: `e3md train config.yaml`\n")
+    text.append("Reproduce: `e3md train config.yaml`, with another `run_dir` in it.\n")
     write_text(folder / "report.md", "\n".join(text))
     entries = ",\n".join(f'"{name}": {e.model_dump_json(indent=2)}' for name, e in errors.items())
     write_text(folder / "errors.json", "{" + entries + "}\n")

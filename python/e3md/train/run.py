@@ -1,53 +1,40 @@
 """A training run from configuration to report."""
 
+import datetime
 import logging
-import shutil
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
-import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
+from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from e3md.data.dataset import Sample, build_samples, loader
-from e3md.data.read import Frame, file_sha256, read_frames
-from e3md.data.statistics import (
-    ReferenceEnergies,
-    Statistics,
-    collect_statistics,
-    find_species,
-    reference_energies,
-)
+from e3md.data.dataset import loader
 from e3md.errors import Compared, Errors, error_rows
-from e3md.export import DataFile, TrainingRecord
+from e3md.export import TrainingRecord
 from e3md.model import build_model
 from e3md.train.checkpoint import (
-    BEST,
     LAST,
     RECORD,
     AtomicCheckpointIO,
     RunRecord,
+    check_same_run,
+    checkpoints,
     load_run,
-    write_text,
 )
 from e3md.train.config import Config, ConfigError, load_config
+from e3md.train.files import write_text
+from e3md.train.history import History
 from e3md.train.module import PotentialTraining
+from e3md.train.prepare import TrainingData, prepare_data
+from e3md.train.progress import TrainingProgress
 from e3md.train.report import compare, write_report
 
-
-@dataclass(frozen=True)
-class TrainingData:
-    """All sets of a run, ready to batch."""
-
-    samples: dict[str, list[Sample]]  # "train", "valid", and "test" if given
-    statistics: Statistics
-    files: list[DataFile]
+METRICS = Path("logs") / "metrics.csv"
 
 
 def train(config_path: str | Path, resume: bool = False) -> Path:
@@ -56,9 +43,11 @@ def train(config_path: str | Path, resume: bool = False) -> Path:
     Raises:
         ConfigError: for a configuration or run folder that does not fit.
         DataError: for frames that cannot be trained on, listed by file and number.
+        DivergedError: if the loss is no longer a number.
     """
     config, console = load_config(Path(config_path)), Console()
     _check_run_dir(config.run_dir, resume)
+    _check_device(config.training.device)
     _quiet()
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
@@ -72,76 +61,12 @@ def train(config_path: str | Path, resume: bool = False) -> Path:
         dtype=config.training.dtype,
         training=TrainingRecord(data=data.files, seed=config.training.seed),
     )
+    if resume:
+        check_same_run(config.run_dir, record)
     write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
-    _fit(model, data, config, resume)
+    _fit(model, data, config, resume, console)
     _report(config, data, record, console)
     return config.run_dir
-
-
-def prepare_data(config: Config, console: Console) -> TrainingData:
-    """Read, check, split, measure, and build graphs."""
-    frames, files = {}, []
-    for name in ("train", "valid", "test"):
-        paths = getattr(config.data, name)
-        frames[name], odd = read_frames(paths, config.data.keys)
-        for line in odd:
-            console.print(f"[yellow]warning:[/] {line}")
-        if name == "train":
-            files = [
-                DataFile(
-                    file=p.name, sha256=file_sha256(p), n_configurations=_count(frames[name], p)
-                )
-                for p in paths
-            ]
-    reference = reference_energies(frames["train"])
-    frames = {name: [f for f in some if not f.isolated] for name, some in frames.items()}
-    if not frames["valid"]:
-        frames["train"], frames["valid"] = split(
-            frames["train"], config.data.valid_fraction, config.training.seed
-        )
-    _check_species(frames, reference.species)
-    dtype, cache = getattr(torch, config.training.dtype), config.run_dir / "cache"
-    samples = {
-        name: build_samples(
-            some, reference.species, config.model.cutoff, dtype, cache, f"graphs of {name}"
-        )
-        for name, some in frames.items()
-        if some
-    }
-    n_edges = [s.graph.edge_index.shape[1] for s in samples["train"]]
-    statistics = collect_statistics(frames["train"], reference, n_edges)
-    console.print(_statistics_table(frames, statistics, reference))
-    return TrainingData(samples, statistics, files)
-
-
-def split(frames: list[Frame], fraction: float, seed: int) -> tuple[list[Frame], list[Frame]]:
-    """Hold a part of the frames out, chosen by seed: (train, valid), at least one frame in each.
-
-    Raises:
-        ConfigError: if there are fewer than two frames.
-    """
-    if len(frames) < 2:
-        raise ConfigError("data.train: at least 2 frames are needed to hold one out for validation")
-    n_valid = min(max(1, round(fraction * len(frames))), len(frames) - 1)
-    order = np.random.default_rng(seed).permutation(len(frames))
-    held = set(order[:n_valid].tolist())
-    parts: tuple[list[Frame], list[Frame]] = ([], [])
-    for k, frame in enumerate(frames):
-        parts[k in held].append(frame)
-    return parts
-
-
-def _count(frames: list[Frame], path: Path) -> int:
-    return sum(frame.label.startswith(f"{path.name} frame ") for frame in frames)
-
-
-def _check_species(frames: dict[str, list[Frame]], species: tuple[str, ...]) -> None:
-    for name, some in frames.items():
-        unknown = set(find_species(some)) - set(species) if some else set()
-        if unknown:
-            raise ConfigError(
-                f"data.{name}: {' '.join(sorted(unknown))} does not occur in data.train"
-            )
 
 
 def _check_run_dir(run_dir: Path, resume: bool) -> None:
@@ -155,49 +80,39 @@ def _check_run_dir(run_dir: Path, resume: bool) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
 
 
-def _statistics_table(
-    frames: dict[str, list[Frame]], statistics: Statistics, reference: ReferenceEnergies
-) -> Table:
-    table = Table(title="data", show_header=False)
-    sizes = ", ".join(f"{len(some)} {name}" for name, some in frames.items() if some)
-    e0s = "  ".join(f"{s} {e:.4f}" for s, e in zip(statistics.species, statistics.e0s, strict=True))
-    table.add_row("frames", sizes)
-    table.add_row("stress", "yes" if any(f.stress is not None for f in frames["train"]) else "no")
-    table.add_row("E0, eV", f"{e0s}\n({reference.source})")
-    table.add_row("RMS force, eV/Å", f"{statistics.scale:.4f}")
-    table.add_row("shift, eV/atom", f"{statistics.shift:.4f}")
-    table.add_row("neighbors per atom", f"{statistics.avg_num_neighbors:.1f}")
-    return table
+def _check_device(device: str) -> None:
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise ConfigError("training.device: cuda, but torch finds no CUDA device here")
+        if not torch._C._dispatch_has_kernel_for_dispatch_key("e3md::edge_conv", "CUDA"):
+            raise ConfigError("training.device: cuda, but this build of e3md has CPU kernels only")
 
 
-def _fit(model: nn.Module, data: TrainingData, config: Config, resume: bool) -> None:
+def _fit(
+    model: nn.Module, data: TrainingData, config: Config, resume: bool, console: Console
+) -> None:
     settings, folder = config.training, config.run_dir
     batches = loader(data.samples["train"], settings.batch_size, settings.seed)
+    valid = loader(data.samples["valid"], settings.batch_size, None)
     module = PotentialTraining(
         model, settings, data.statistics.scale, settings.max_epochs * len(batches)
     )
-    checkpoint = ModelCheckpoint(
-        dirpath=folder, filename=BEST.removesuffix(".ckpt"), monitor="valid_loss",
-        save_last=True, enable_version_counter=False,
-    )  # fmt: skip
-    callbacks = [checkpoint, RichProgressBar()]
+    callbacks: list[Callback] = [History(folder / METRICS), TrainingProgress(console)]
     if settings.early_stopping:
         callbacks.append(EarlyStopping("valid_loss", patience=settings.early_stopping))
-    csv_logger = CSVLogger(folder, name="logs", version="")
-    metrics = folder / "logs" / "metrics.csv"
-    if not resume and metrics.exists():
-        shutil.rmtree(metrics.parent)
+    if settings.max_time:
+        limit = datetime.timedelta(minutes=settings.max_time)
+        callbacks.append(Timer(limit, interval="epoch", verbose=False))
     trainer = lightning.Trainer(
         accelerator="gpu" if settings.device == "cuda" else "cpu", devices=1,
         max_epochs=settings.max_epochs, gradient_clip_val=settings.gradient_clip,
-        callbacks=callbacks, plugins=[AtomicCheckpointIO()],
-        logger=[csv_logger, TensorBoardLogger(folder, name="tensorboard", version="")],
-        enable_model_summary=False, num_sanity_val_steps=0, log_every_n_steps=10**9,
-        default_root_dir=folder,
+        callbacks=[*callbacks, *checkpoints(folder)], plugins=[AtomicCheckpointIO()],
+        logger=TensorBoardLogger(folder, name="tensorboard", version=""),
+        enable_model_summary=False, enable_progress_bar=False, num_sanity_val_steps=0,
+        log_every_n_steps=10**9, default_root_dir=folder,
     )  # fmt: skip
-    valid = loader(data.samples["valid"], settings.batch_size, None)
     last = folder / LAST if resume else None
-    trainer.fit(module, batches, valid, ckpt_path=last, weights_only=False if resume else None)
+    trainer.fit(module, batches, valid, ckpt_path=last, weights_only=True)
 
 
 def _report(config: Config, data: TrainingData, record: RunRecord, console: Console) -> None:
@@ -207,15 +122,12 @@ def _report(config: Config, data: TrainingData, record: RunRecord, console: Cons
         for name in ("valid", "test")
         if name in data.samples
     }
-    errors = write_report(
-        config.run_dir / "report", config, sets, config.run_dir / "logs" / "metrics.csv"
-    )
+    errors = write_report(config.run_dir / "report", config, sets, config.run_dir / METRICS)
+    if "test" in errors:
+        training = record.training.model_copy(update={"test_errors": _summary(errors["test"])})
+        finished = record.model_copy(update={"training": training})
+        write_text(config.run_dir / RECORD, finished.model_dump_json(indent=2))
     name, final = list(errors.items())[-1]
-    training = record.training.model_copy(update={"test_errors": _summary(final)})
-    write_text(
-        config.run_dir / RECORD,
-        record.model_copy(update={"training": training}).model_dump_json(indent=2),
-    )
     table = Table("quantity", "unit", "MAE", "RMSE", title=f"errors on {name}")
     for row in error_rows(final):
         table.add_row(*row)

@@ -1,0 +1,40 @@
+"""The curve of a run: one row per epoch, kept in the checkpoint and written to logs/metrics.csv."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+from e3md.train.files import write_text
+
+METRICS = ("train_loss", "valid_loss", "valid_energy_mae", "valid_forces_mae")
+
+
+class History(Callback):
+    """Rows travel in the checkpoint, so that a resumed run has the curve of an uninterrupted one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
+        row = {"epoch": trainer.current_epoch, "learning_rate": float(learning_rate)}
+        self.rows.append(row | {key: float(trainer.callback_metrics[key]) for key in METRICS})
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.path, text.getvalue())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": list(self.rows)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
