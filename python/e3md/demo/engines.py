@@ -1,7 +1,6 @@
 """The same short molecular dynamics in ASE and in LAMMPS."""
 
 import re
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,14 +9,13 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
-from ase.calculators.lammps import Prism
 from ase.io.lammpsdata import write_lammps_data
 from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.verlet import VelocityVerlet
 
 from e3md.analysis import Trajectory, read_trajectory
 from e3md.analysis.trajectory import FloatArray, from_atoms
-from e3md.lammps import environment, lmp_command
+from e3md.lammps_run import run_input
 
 
 @dataclass(frozen=True)
@@ -77,37 +75,17 @@ def run_ase(
     )
 
 
-def run_lammps_input(text: str, folder: Path, name: str, n_ranks: int) -> str:
-    """Run an input in `folder`, kept there as NAME.in with its log NAME.log; returns the log.
-
-    Raises:
-        RuntimeError: with the end of LAMMPS' output, if it fails.
-    """
-    (folder / f"{name}.in").write_text(text, encoding="utf-8")
-    command = [*lmp_command(n_ranks), "-in", f"{name}.in", "-log", f"{name}.log"]
-    done = subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        tail = (done.stdout + done.stderr)[-1500:]
-        raise RuntimeError(f"LAMMPS failed on {folder / name}.in ({n_ranks} ranks):\n{tail}")
-    return (folder / f"{name}.log").read_text(encoding="utf-8")
-
-
-def write_start(atoms: Atoms, species: list[str], path: Path) -> Prism:
-    """Write a LAMMPS data file with velocities; returns the rotation that LAMMPS' axes need."""
-    prism = Prism(atoms.cell.array, pbc=atoms.pbc)
+def write_start(atoms: Atoms, species: list[str], path: Path) -> None:
+    """Write a LAMMPS data file with velocities."""
     write_lammps_data(
         path,
         atoms,
         specorder=species,
-        prismobj=prism,
         masses=True,
         velocities=True,
         units="metal",
         atom_style="atomic",
     )
-    return prism
 
 
 def header(model: Path, species: list[str], data: str) -> str:
@@ -119,24 +97,6 @@ read_data       {data}
 pair_style      e3nn
 pair_coeff      * * "{model}" {" ".join(species)}
 """
-
-
-def lammps_forces(
-    atoms: Atoms, model: Path, species: list[str], folder: Path, n_ranks: int
-) -> tuple[float, FloatArray]:
-    """Energy (eV) and forces ((n_atoms, 3) eV/Å, ASE's axes) of a structure from LAMMPS."""
-    prism = write_start(atoms, species, folder / "check.data")
-    text = header(model, species, "check.data") + (
-        "thermo_style    custom step pe\nthermo_modify   format float %.15g\n"
-        "dump            1 all custom 1 check.dump id fx fy fz\n"
-        "dump_modify     1 sort id format float %.15g\nrun             0\n"
-    )
-    log = run_lammps_input(text, folder, f"check_{n_ranks}", n_ranks)
-    energy = re.search(r"^\s*Step\s+PotEng.*\n\s*0\s+(\S+)", log, re.MULTILINE)
-    if energy is None:
-        raise RuntimeError(f"no energy in {folder}/check_{n_ranks}.log")
-    forces = np.loadtxt(folder / "check.dump", skiprows=9, ndmin=2)[:, 1:]
-    return float(energy.group(1)), prism.vector_to_ase(forces)
 
 
 def run_lammps(
@@ -156,7 +116,7 @@ def run_lammps(
         f"run             {p.nvt_steps}\nunfix           1\nundump          1\n"
         f"fix             1 all nve\nrun             {p.nve_steps}\n"
     )
-    log = run_lammps_input(text, folder, "md", n_ranks)
+    log = run_input(text, n_ranks, folder, "md")
     loops = re.findall(r"Loop time of (\S+) on", log)
     nve = log[log.rindex("Step ") :].splitlines()[1:]
     rows = [line.split() for line in nve[: p.nve_steps // p.interval + 1]]

@@ -17,7 +17,9 @@ from rich.table import Table
 
 from e3md.analysis import mean_square_displacement, radial_distribution
 from e3md.analysis.plots import plot_msd, plot_rdf
-from e3md.demo.engines import MDResult, Protocol, lammps_forces, run_ase, run_lammps
+from e3md.demo.engines import MDResult, Protocol, run_ase, run_lammps
+from e3md.lammps_run import LammpsCase
+from e3md.lammps_run import run_lammps as evaluate_in_lammps
 
 SOURCE = (
     "The potential was trained on ab initio MD of Li6.75P3S11 by S. Batzner et al., "
@@ -111,9 +113,11 @@ def _check(
     energy, forces = copy.get_potential_energy(), copy.get_forces()
     table = Table("LAMMPS against ASE", "|ΔE| (eV)", "largest |ΔF| (eV/Å)")
     for n_ranks in (1, LAMMPS_RANKS):
-        other = lammps_forces(atoms, model, _species(atoms), output, n_ranks)
-        difference = float(np.abs(other[1] - forces).max())
-        table.add_row(f"{n_ranks} rank(s)", f"{abs(other[0] - energy):.1e}", f"{difference:.1e}")
+        other = evaluate_in_lammps([LammpsCase(atoms, model)], n_ranks, output / "check")[0]
+        difference = float(np.abs(other.forces - forces).max())
+        table.add_row(
+            f"{n_ranks} rank(s)", f"{abs(other.energy - energy):.1e}", f"{difference:.1e}"
+        )
         if difference > 1e-3:  # far above float32 rounding
             raise RuntimeError(f"LAMMPS on {n_ranks} ranks and ASE differ by {difference:g} eV/Å")
     console.print(table)
