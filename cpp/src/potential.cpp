@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "e3md/error.h"
+#include "e3md/runtime.h"
 #include "model_file.h"
 
 namespace e3md {
@@ -173,6 +174,7 @@ struct Potential::Impl {
 
 Potential::Potential(const std::string& path, const std::string& device,
                      const std::optional<std::string>& dtype) {
+  keep_freed_memory();
   Metadata metadata = read_metadata(path);
   const std::string used = dtype.value_or(metadata.dtype);
   if (used != "float32" && used != "float64")

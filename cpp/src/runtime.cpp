@@ -5,7 +5,12 @@
 #include <torch/cuda.h>
 #include <torch/version.h>
 
+#include <climits>
 #include <string>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "e3md/error.h"
 
@@ -26,6 +31,14 @@ void check_libtorch_version() {
   throw Error("libe3md was compiled with libtorch " + version_text(TORCH_ABI_VERSION) +
               ", but libtorch " + version_text(loaded) + " is loaded. Install torch==" +
               version_text(TORCH_ABI_VERSION) + ", or build e3md again with the torch you have.");
+}
+
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, INT_MAX);
+  mallopt(M_TOP_PAD, 64 << 20);
+#endif
 }
 
 int n_cuda_devices() { return static_cast<int>(torch::cuda::device_count()); }
