@@ -4,21 +4,26 @@ import torch
 from torch import Tensor, nn
 
 from e3md.model.harmonics import SphericalHarmonics
-from e3md.model.radial import BesselBasis
 
 
 class EdgeEmbedding(nn.Module):
-    """Distance basis and spherical harmonics of every edge."""
+    """Distance basis and spherical harmonics of every edge.
 
-    def __init__(self, cutoff: float, n_bessel: int, envelope_power: int, l_max: int) -> None:
+    `radial(r, pair)` gives the basis, (n_edges, n_basis); pair = t_i · n_species + t_j, for bases
+    that differ between pairs of species.
+    """
+
+    def __init__(self, radial: nn.Module, l_max: int, n_species: int) -> None:
         super().__init__()
-        self.radial = BesselBasis(cutoff, n_bessel, envelope_power)
+        self.radial = radial
         self.harmonics = SphericalHarmonics(l_max)
+        self.n_species = n_species
 
-    def forward(self, edge_vec: Tensor) -> tuple[Tensor, Tensor]:
-        """edge_vec: (n_edges, 3) Å -> radial (n_edges, n_bessel), sh (n_edges, (l_max+1)²)."""
+    def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor) -> tuple[Tensor, Tensor]:
+        """edge_vec: (n_edges, 3) Å -> radial (n_edges, n_basis), sh (n_edges, (l_max+1)²)."""
         r = torch.linalg.vector_norm(edge_vec, dim=1)
-        return self.radial(r), self.harmonics(edge_vec / r[:, None])
+        pair = types[edge_index[0]] * self.n_species + types[edge_index[1]]
+        return self.radial(r, pair), self.harmonics(edge_vec / r[:, None])
 
 
 class SpeciesEmbedding(nn.Module):

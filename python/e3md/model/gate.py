@@ -5,12 +5,9 @@ from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
 from e3md.model.layout import Layout
-from e3md.model.radial import unit_silu
+from e3md.model.radial import SILU_GAIN
 
-
-def unit_tanh(x: Tensor) -> Tensor:
-    """tanh(x)/sqrt(E[tanh²]) over N(0, 1)."""
-    return torch.tanh(x) * 1.592537419722830
+TANH_GAIN = 1.592537419722830  # 1/sqrt(E[tanh²]) over N(0, 1)
 
 
 class Gate(nn.Module):
@@ -20,12 +17,14 @@ class Gate(nn.Module):
     scalars and gates pass silu; odd scalars pass tanh, which is odd.
     """
 
+    gains: Tensor  # of silu and of tanh: a buffer, as e3nn finds them by sampling
     offsets: list[int]  # TorchScript cannot tell the type of an empty list
     n_m: list[int]
     channels: list[int]
 
     def __init__(self, irreps_out: Irreps | str) -> None:
         super().__init__()
+        self.register_buffer("gains", torch.tensor([SILU_GAIN, TANH_GAIN], dtype=torch.float64))
         target = Layout(irreps_out)
         gated = [b for b in target.blocks if b.irrep.l > 0]
         n_gates = sum(b.channels for b in gated)
@@ -48,8 +47,9 @@ class Gate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (n, dim of irreps_in) -> (n, dim of irreps_out)."""
-        even = unit_silu(x.narrow(1, self.even_offset, self.n_even_in))
-        odd = unit_tanh(x.narrow(1, self.odd_offset, self.n_odd))
+        even = torch.nn.functional.silu(x.narrow(1, self.even_offset, self.n_even_in))
+        even = even * self.gains[0]
+        odd = torch.tanh(x.narrow(1, self.odd_offset, self.n_odd)) * self.gains[1]
         scalars = even.narrow(1, 0, self.n_even)
         out = [odd, scalars] if self.odd_first else [scalars, odd]
         gate = self.n_even

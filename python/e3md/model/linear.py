@@ -56,17 +56,55 @@ class Linear(nn.Module):
 
 
 class SpeciesLinear(nn.Module):
-    """A Linear of its own for every species (e3nn's fully connected product with a one-hot)."""
+    """A Linear of its own for every species (e3nn's fully connected product with a one-hot).
+
+    Atoms are sorted by species, so that each species present is one matrix product per irrep.
+    """
+
+    offsets: list[int]  # TorchScript cannot tell the type of an empty list
+    n_m: list[int]
+    dims: list[int]
 
     def __init__(self, n_species: int, irreps_in: Irreps | str, irreps_out: Irreps | str) -> None:
         super().__init__()
-        self.linears = nn.ModuleList(Linear(irreps_in, irreps_out) for _ in range(n_species))
-        self.dim_out = Layout(irreps_out).dim
+        source, target = Layout(irreps_in), Layout(irreps_out)
+        self.n_species = n_species
+        self.dim_out = target.dim
+        pairs = [(source.find(block.irrep), block) for block in target.blocks]
+        self.weights = nn.ParameterList(
+            nn.Parameter(torch.randn(n_species, found.channels, b.channels, dtype=torch.float64))
+            for found, b in pairs
+            if found
+        )
+        self.offsets = [found.offset if found else -1 for found, _ in pairs]
+        self.n_m = [block.n_m for _, block in pairs]
+        self.dims = [block.dim for _, block in pairs]
 
     def forward(self, x: Tensor, types: Tensor) -> Tensor:
         """x: (n, dim_in), types: (n,) int64 -> (n, dim_out)."""
-        out = x.new_zeros(x.shape[0], self.dim_out)
-        for species, linear in enumerate(self.linears):
-            rows = torch.nonzero(types == species).squeeze(1)
-            out = out.index_add(0, rows, linear(x.index_select(0, rows)))
-        return out
+        order = torch.argsort(types, stable=True)
+        counts: list[int] = torch.bincount(types, minlength=self.n_species).tolist()
+        x = x.index_select(0, order)
+        rows: list[Tensor] = []
+        begin = 0
+        for species, n in enumerate(counts):
+            if n > 0:
+                rows.append(self._species_rows(x.narrow(0, begin, n), species))
+                begin += n
+        if len(rows) == 0:
+            return x.new_zeros(0, self.dim_out)
+        return torch.cat(rows).index_select(0, torch.argsort(order))
+
+    def _species_rows(self, x: Tensor, species: int) -> Tensor:
+        weights = [weight[species] / math.sqrt(weight.shape[1]) for weight in self.weights]
+        blocks: list[Tensor] = []
+        used = 0
+        for offset, n_m, dim in zip(self.offsets, self.n_m, self.dims):  # noqa: B905
+            if offset < 0:  # an output irrep that no input feeds
+                blocks.append(x.new_zeros(x.shape[0], dim))
+                continue
+            weight = weights[used]
+            used += 1
+            block = x.narrow(1, offset, n_m * weight.shape[0]).reshape(-1, weight.shape[0])
+            blocks.append((block @ weight).view(-1, dim))
+        return torch.cat(blocks, dim=1)

@@ -12,7 +12,7 @@ from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
 from e3md.model.layout import Layout, harmonics_irreps
 from e3md.model.linear import Linear, SpeciesLinear
 from e3md.model.product import SymmetricContraction
-from e3md.model.radial import MLP
+from e3md.model.radial import MLP, BesselBasis
 from e3md.model.reference import ReferenceEnergy
 from e3md.model.zbl import ZBL
 
@@ -64,9 +64,8 @@ class MACE(nn.Module):
         scalars = Irreps(f"{hidden.n_scalars}x0e")
         self.n_scalars = hidden.n_scalars
         even = next(block for block in hidden.blocks if block.irrep == Irreps("0e")[0].ir)
-        self.edge_embedding = EdgeEmbedding(
-            config.cutoff, config.n_bessel, config.envelope_power, config.l_max
-        )
+        radial = BesselBasis(config.cutoff, config.n_bessel, config.envelope_power)
+        self.edge_embedding = EdgeEmbedding(radial, config.l_max, len(statistics.species))
         self.species_embedding = SpeciesEmbedding(len(statistics.species), hidden.n_scalars)
         inputs = [scalars] + [hidden.irreps] * (config.n_layers - 1)
         outputs = [hidden.irreps] * (config.n_layers - 1) + [scalars]
@@ -104,7 +103,7 @@ class MACE(nn.Module):
     def _scalars(
         self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
     ) -> list[Tensor]:
-        radial, sh = self.edge_embedding(edge_vec)
+        radial, sh = self.edge_embedding(types, edge_index, edge_vec)
         h = self.species_embedding(types)
         scalars: list[Tensor] = []
         for n, layer in enumerate(self.layers):

@@ -13,7 +13,7 @@ from e3md.model.convolution import EdgeConvolution, reachable
 from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
 from e3md.model.gate import Gate
 from e3md.model.linear import Linear, SpeciesLinear
-from e3md.model.radial import MLP
+from e3md.model.radial import MLP, BesselBasis
 from e3md.model.reference import ReferenceEnergy
 from e3md.model.zbl import ZBL
 
@@ -56,9 +56,8 @@ class NequIP(nn.Module):
 
     def __init__(self, config: NequIPConfig, statistics: Statistics) -> None:
         super().__init__()
-        self.edge_embedding = EdgeEmbedding(
-            config.cutoff, config.n_bessel, config.envelope_power, config.l_max
-        )
+        radial = BesselBasis(config.cutoff, config.n_bessel, config.envelope_power)
+        self.edge_embedding = EdgeEmbedding(radial, config.l_max, len(statistics.species))
         self.species_embedding = SpeciesEmbedding(len(statistics.species), config.channels)
         scalars = Irreps(f"{config.channels}x0e")
         wanted = [hidden_irreps(config)] * (config.n_layers - 1) + [scalars]
@@ -87,7 +86,7 @@ class NequIP(nn.Module):
         self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
     ) -> Tensor:
         """Scalars of the last layer, (n_local, channels)."""
-        radial, sh = self.edge_embedding(edge_vec)
+        radial, sh = self.edge_embedding(types, edge_index, edge_vec)
         h = self.species_embedding(types)
         for layer in self.layers:
             h = layer(h, types, radial, sh, edge_index, n_local)

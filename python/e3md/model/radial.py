@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+SILU_GAIN = 1.6765324703310913  # 1/sqrt(E[silu²]) over N(0, 1): unit variance in the network
+
 
 class PolynomialEnvelope(nn.Module):
     """Smooth cutoff u(r) with u, u', u'' zero at the cutoff (Gasteiger et al., arXiv:2003.03123, eq. 8)."""
@@ -36,15 +38,10 @@ class BesselBasis(nn.Module):
         n = torch.arange(1, n_bessel + 1, dtype=torch.float64)
         self.register_buffer("wavenumbers", n * math.pi / cutoff)
 
-    def forward(self, r: Tensor) -> Tensor:
-        """r: (n_edges,) Å -> (n_edges, n_bessel)."""
+    def forward(self, r: Tensor, pair: Tensor) -> Tensor:
+        """r: (n_edges,) Å; pair: as in EdgeEmbedding, not used -> (n_edges, n_bessel)."""
         amplitude = self.prefactor * self.envelope(r) / r
         return torch.sin(r[:, None] * self.wavenumbers) * amplitude[:, None]
-
-
-def unit_silu(x: Tensor) -> Tensor:
-    """silu(x)/sqrt(E[silu²]) over N(0, 1): keeps activations of unit variance in the network."""
-    return torch.nn.functional.silu(x) * 1.6765324703310913
 
 
 class MLP(nn.Module):
@@ -56,6 +53,7 @@ class MLP(nn.Module):
 
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
+        self.gain = SILU_GAIN
         self.weights = nn.ParameterList(
             nn.Parameter(torch.randn(n_in, n_out, dtype=torch.float64))
             for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)
@@ -65,6 +63,6 @@ class MLP(nn.Module):
         """x: (n, widths[0]) -> (n, widths[-1])."""
         for layer, weight in enumerate(self.weights):
             if layer > 0:
-                x = unit_silu(x)
+                x = torch.nn.functional.silu(x) * self.gain
             x = x @ (weight / math.sqrt(weight.shape[0]))
         return x
