@@ -17,13 +17,13 @@ _TYPES = {"F64": "<f8", "F32": "<f4", "I64": "<i8", "I32": "<i4", "U8": "|u1", "
 _NAMES = {np.dtype(code): name for name, code in _TYPES.items()}
 
 
-class Unsupported(Exception):
+class Unsupported(Exception):  # noqa: N818 (reads as what it says)
     """The source has something that e3md cannot represent; the message names it."""
 
 
 def write(path, header, arrays):
     """Write arrays (name -> ndarray) and a header (JSON object) as one safetensors file."""
-    entries = {"__metadata__": {HEADER_KEY: json.dumps(header)}}
+    entries: dict = {"__metadata__": {HEADER_KEY: json.dumps(header)}}
     data, offset = [], 0
     for name, array in arrays.items():
         array = np.asarray(array)
@@ -70,7 +70,7 @@ def unpack_structures(arrays):
     """The ASE structures that `pack_structures` packed."""
     from ase import Atoms
 
-    structures = []
+    structures: list = []
     while f"{len(structures)}.numbers" in arrays:
         k = len(structures)
         structures.append(
