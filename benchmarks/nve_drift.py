@@ -22,6 +22,7 @@ import e3md.ops  # noqa: F401 (registers the ops that model files call)
 from e3md import E3Calculator
 from e3md.demo import MODEL_PATH, STRUCTURE_PATH
 from e3md.demo.engines import Protocol, run_ase, run_lammps
+from e3md.model.build import stays_double
 
 
 def with_dtype(model: Path, dtype: str, copy: Path) -> Path:
@@ -29,7 +30,7 @@ def with_dtype(model: Path, dtype: str, copy: Path) -> Path:
     extra = {"e3md.json": ""}
     module = torch.jit.load(str(model), map_location="cpu", _extra_files=extra)
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        if tensor.is_floating_point() and not name.startswith("reference."):
+        if tensor.is_floating_point() and not stays_double(name):
             tensor.data = tensor.data.to(getattr(torch, dtype))
     metadata = {**json.loads(extra["e3md.json"]), "dtype": dtype}
     torch.jit.save(module, str(copy), _extra_files={"e3md.json": json.dumps(metadata)})

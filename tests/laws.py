@@ -22,6 +22,11 @@ CONFIGS: dict[str, ModelConfig] = {
     "mace-mixed": small_config("mace", hidden_irreps="8x0e+4x1o+2x2e", l_max=3, n_layers=3),
     "mace-correlation-1": small_config("mace", correlation=1, zbl=True),
     "mace-correlation-2": small_config("mace", correlation=2),
+    "mace-agnostic": small_config("mace", first_interaction="agnostic", interaction="agnostic"),
+    "mace-density": small_config(
+        "mace", first_interaction="density", interaction="density_residual"
+    ),
+    "mace-agnesi": small_config("mace", distance_transform="agnesi"),
 }
 
 

@@ -1,5 +1,6 @@
 """The `e3md` command: one function per command, each a few lines over the library."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,14 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
+
+class Dtype(StrEnum):
+    """Arithmetic of a network."""
+
+    float32 = "float32"
+    float64 = "float64"
+
+
 ModelFile = Annotated[Path, typer.Argument(help="model file written by `e3md export`")]
 
 
@@ -51,6 +60,27 @@ def export(
 
     export_run(run_dir, output)
     typer.echo(f"wrote {output}")
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="model of another program, see docs/convert.md")],
+    output: Annotated[Path, typer.Option("-o", "--output")] = Path("model.pt"),
+    head: Annotated[str | None, typer.Option(help="which head of a model with several")] = None,
+    dtype: Annotated[
+        Dtype | None, typer.Option(help="of the written model; the source's if not given")
+    ] = None,
+    python: Annotated[
+        Path | None, typer.Option(help="interpreter of an environment with the other program")
+    ] = None,
+    trust_source: Annotated[
+        bool, typer.Option("--trust-source", help="allow pickles, which run code when read")
+    ] = False,
+) -> None:
+    """Convert a MACE, NequIP, SevenNet, Nequix, SchNetPack or matgl model, weight for weight."""
+    from e3md.convert import convert as run
+
+    run(source, output, head, dtype.value if dtype else None, python, trust_source)
 
 
 @app.command()

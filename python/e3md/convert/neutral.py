@@ -37,6 +37,12 @@ class Neutral:
     weights: dict[str, Tensor]
     _taken: set[str] = field(default_factory=set)
 
+    @property
+    def dtype(self) -> str:
+        """Of the weights as the program stored them, "float32" or "float64"."""
+        stored = [w.dtype for w in self.weights.values() if w.is_floating_point() and w.ndim > 1]
+        return "float32" if stored and stored[0] == torch.float32 else "float64"
+
     @classmethod
     def read(cls, path: str | Path) -> "Neutral":
         """From a file that an extraction script wrote."""

@@ -30,10 +30,15 @@ def build_model(config: ModelConfig, statistics: Statistics, dtype: torch.dtype)
             model = NequIP(config, statistics)
         case MACEConfig():
             model = MACE(config, statistics)
+    set_dtype(model, dtype)
+    return model
+
+
+def set_dtype(model: nn.Module, dtype: torch.dtype) -> None:
+    """Cast the network; what `stays_double` names keeps its precision."""
     for name, tensor in chain(model.named_parameters(), model.named_buffers()):
         if tensor.is_floating_point() and not stays_double(name):
             tensor.data = tensor.data.to(dtype)
-    return model
 
 
 def stays_double(name: str) -> bool:

@@ -28,6 +28,9 @@ class NequIPConfig(_Common):
     radial_hidden: tuple[int, ...] = Field((64, 64), description="widths of the radial network")
 
 
+Interaction = Literal["residual", "agnostic", "density_residual", "density"]
+
+
 class MACEConfig(_Common):
     """MACE (Batatia et al., arXiv:2206.07697)."""
 
@@ -36,6 +39,13 @@ class MACEConfig(_Common):
     l_max: int = Field(3, ge=0, le=3, description="largest degree of the spherical harmonics")
     correlation: int = Field(3, ge=1, le=3, description="body order minus one of each product")
     hidden_irreps: str = Field("64x0e+64x1o", description="features passed between layers")
+    first_interaction: Interaction = Field(
+        "residual", description="the first layer's interaction: see docs/theory.md"
+    )
+    interaction: Interaction = Field("residual", description="the other layers' interaction")
+    distance_transform: Literal["none", "agnesi"] = Field(
+        "none", description="distances as the Bessel basis sees them"
+    )
     envelope_power: int = Field(5, ge=2, description="p of the polynomial cutoff envelope")
     radial_hidden: tuple[int, ...] = Field((64, 64, 64), description="widths of the radial network")
     readout_hidden: int = Field(16, ge=1, description="width of the last layer's readout")

@@ -12,13 +12,17 @@ from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
 from e3md.model.layout import Layout, harmonics_irreps
 from e3md.model.linear import Linear, SpeciesLinear
 from e3md.model.product import SymmetricContraction
-from e3md.model.radial import MLP, BesselBasis
+from e3md.model.radial import MLP, AgnesiBessel, BesselBasis
 from e3md.model.reference import ReferenceEnergy
-from e3md.model.zbl import ZBL
+from e3md.model.zbl import ZBL, radii_of
 
 
 class MACELayer(nn.Module):
-    """h -> linear(contraction(A)) + self-connection(h), A = linear(convolution(linear(h)))/n."""
+    """h -> linear(contraction(A)) [+ self-connection(h)], A = [M_z] linear(convolution(linear(h)))/n.
+
+    n is the mean number of neighbors, or 1 + Σ_j tanh(ρ(r_ij)²), a density of the neighborhood.
+    Without the self-connection ("agnostic"), A passes a linear map M_z of its species.
+    """
 
     def __init__(
         self, irreps_in: Irreps, irreps_out: Irreps, config: MACEConfig,
@@ -26,6 +30,7 @@ class MACELayer(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         self.first = first
+        kind = config.first_interaction if first else config.interaction
         n_species = len(statistics.species)
         channels = max(mul for mul, _ in Irreps(config.hidden_irreps))
         irreps_a = Irreps([(channels, ir) for _, ir in harmonics_irreps(config.l_max)])
@@ -34,10 +39,14 @@ class MACELayer(nn.Module):
         self.convolution = EdgeConvolution(irreps_in, config.l_max, irreps_a)
         widths = [config.n_bessel, *config.radial_hidden, self.convolution.n_weights]
         self.radial_network = MLP(widths)
+        self.density = MLP([config.n_bessel, 1]) if kind.startswith("density") else None
         self.linear_a = Linear(self.convolution.irreps_out, irreps_a)
+        self.residual = kind.endswith("residual")
+        self.species_map = SpeciesLinear(
+            n_species, *((irreps_in, irreps_out) if self.residual else (irreps_a, irreps_a))
+        )
         self.contraction = SymmetricContraction(irreps_a, irreps_b, config.correlation, n_species)
         self.linear_b = Linear(irreps_b, irreps_out)
-        self.self_connection = SpeciesLinear(n_species, irreps_in, irreps_out)
         self.norm = 1.0 / statistics.avg_num_neighbors
 
     def forward(
@@ -48,11 +57,21 @@ class MACELayer(nn.Module):
         if not self.first:
             up = ops.ghost_exchange(up, types.shape[0])
         weights = self.radial_network(radial)
-        message = self.convolution(up, sh, weights, edge_index, n_local) * self.norm
+        message = self.convolution(up, sh, weights, edge_index, n_local)
+        a = self.linear_a(message * self._norms(radial, edge_index, n_local))
         local_types = types.narrow(0, 0, n_local)
-        product = self.contraction(self.linear_a(message), local_types)
-        kept = self.self_connection(h.narrow(0, 0, n_local), local_types)
-        return self.linear_b(product) + kept
+        if not self.residual:
+            return self.linear_b(self.contraction(self.species_map(a, local_types), local_types))
+        kept = self.species_map(h.narrow(0, 0, n_local), local_types)
+        return self.linear_b(self.contraction(a, local_types)) + kept
+
+    def _norms(self, radial: Tensor, edge_index: Tensor, n_local: int) -> Tensor:
+        """1/n of each local atom, (n_local, 1)."""
+        if self.density is None:
+            return torch.full((n_local, 1), self.norm, dtype=radial.dtype, device=radial.device)
+        edges = torch.tanh(self.density(radial).square())
+        sums = torch.zeros(n_local, 1, dtype=radial.dtype, device=radial.device)
+        return 1.0 / (1.0 + sums.index_add(0, edge_index[0], edges))
 
 
 class MACE(nn.Module):
@@ -64,7 +83,9 @@ class MACE(nn.Module):
         scalars = Irreps(f"{hidden.n_scalars}x0e")
         self.n_scalars = hidden.n_scalars
         even = next(block for block in hidden.blocks if block.irrep == Irreps("0e")[0].ir)
-        radial = BesselBasis(config.cutoff, config.n_bessel, config.envelope_power)
+        bessel = BesselBasis(config.cutoff, config.n_bessel, config.envelope_power)
+        agnesi = config.distance_transform == "agnesi"
+        radial = AgnesiBessel(bessel, radii_of(statistics.species)) if agnesi else bessel
         self.edge_embedding = EdgeEmbedding(radial, config.l_max, len(statistics.species))
         self.species_embedding = SpeciesEmbedding(len(statistics.species), hidden.n_scalars)
         inputs = [scalars] + [hidden.irreps] * (config.n_layers - 1)
@@ -80,7 +101,9 @@ class MACE(nn.Module):
         self.readouts.append(MLP([hidden.n_scalars, config.readout_hidden, 1]))
         self.exchange_width = hidden.dim if config.n_layers > 1 else 0
         self.reference = ReferenceEnergy(statistics)
-        self.zbl = ZBL(statistics.species, config.cutoff) if config.zbl else None
+        self.zbl = (
+            ZBL(statistics.species, config.cutoff, config.envelope_power) if config.zbl else None
+        )
 
     def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
         """Energies of the local atoms, (n_local,) float64 eV; see build_model."""

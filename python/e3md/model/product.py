@@ -45,7 +45,7 @@ class SymmetricContraction(nn.Module):
                     f"transforms as {block.irrep}: leave it out of hidden_irreps"
                 )
         self.orders = nn.ModuleList(
-            _Order([c.get(b.irrep) for b in target.blocks], target, n_species)
+            Order([c.get(b.irrep) for b in target.blocks], target, n_species)
             for c in orders
             if any(b.irrep in c for b in target.blocks)
         )
@@ -59,7 +59,7 @@ class SymmetricContraction(nn.Module):
         return out
 
 
-class _Order(nn.Module):
+class Order(nn.Module):
     """All outputs of products of ν factors.
 
     `couplings` maps the monomials of A to one row per (output irrep, η, M); `expand` repeats each
@@ -82,6 +82,8 @@ class _Order(nn.Module):
 
         n_out = sum(b.n_m for b in target.blocks)
         self.channels = target.blocks[0].channels
+        self.outputs = [n for n, t in enumerate(tensors) if t is not None]
+        self.shapes = [(t.shape[0], b.n_m) for t, b in present]  # (n_η, 2L+1) of each output
         weight_rows, out_rows, n_weights = [], [], 0
         first_row = {b.irrep: b.offset // b.channels for b in target.blocks}
         for tensor, block in present:

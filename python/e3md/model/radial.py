@@ -44,6 +44,33 @@ class BesselBasis(nn.Module):
         return torch.sin(r[:, None] * self.wavenumbers) * amplitude[:, None]
 
 
+class AgnesiBessel(nn.Module):
+    """The Bessel basis of y = 1/(1 + a (r/r0)^q / (1 + (r/r0)^(q-p))), r0 half the bond length.
+
+    Agnesi transform of Witt et al., J. Chem. Phys. 159, 164101 (2023): finer where bonds are. The
+    envelope is that of r.
+    """
+
+    half_bonds: Tensor
+    shape: Tensor
+
+    def __init__(self, basis: BesselBasis, radii: Tensor) -> None:
+        """radii: (n_species,) covalent radii, Å."""
+        super().__init__()
+        self.basis = basis
+        self.register_buffer("half_bonds", 0.5 * (radii[:, None] + radii[None, :]).flatten())
+        self.register_buffer("shape", torch.tensor([1.0805, 0.9183, 4.5791], dtype=torch.float64))
+
+    def forward(self, r: Tensor, pair: Tensor) -> Tensor:
+        """r: (n_edges,) Å; pair: (n_edges,) as in EdgeEmbedding -> (n_edges, n_bessel)."""
+        x = r / self.half_bonds[pair]
+        a, q, p = self.shape[0], self.shape[1], self.shape[2]
+        y = 1.0 / (1.0 + a * x.pow(q) / (1.0 + x.pow(q - p)))
+        waves = torch.sin(y[:, None] * self.basis.wavenumbers)
+        amplitude = self.basis.prefactor * self.basis.envelope(r) / y
+        return waves * amplitude[:, None]
+
+
 class MLP(nn.Module):
     """Dense layers without bias, silu between them, unit-variance scaling.
 
