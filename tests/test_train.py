@@ -5,9 +5,13 @@ import json
 import re
 from pathlib import Path
 
+import ase.io
+import numpy as np
 import pytest
 import torch
 import yaml
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from e3md.evaluate import evaluate
 from e3md.export import export_run
@@ -15,7 +19,7 @@ from e3md.train.checkpoint import load_run
 from e3md.train.config import ConfigError
 from e3md.train.report import read_metrics
 from e3md.train.run import METRICS, train
-from training_data import write_run
+from training_data import labelled_frames, write_run
 
 PNG = b"\x89PNG"
 
@@ -115,3 +119,35 @@ def test_training_in_double_with_adamw(tmp_path: Path, schedule: str) -> None:
     settings = {"dtype": "float64", "optimizer": "adamw", "weight_decay": 1e-4, "max_epochs": 1}
     run = train(write_run(tmp_path, schedule=schedule, early_stopping=5, **settings))
     assert next(load_run(run)[0].parameters()).dtype == torch.float64
+
+
+def test_fine_tuning_starts_from_the_given_weights(run_dir: Path, tmp_path: Path) -> None:
+    export_run(run_dir, tmp_path / "start.pt")
+    path = write_run(tmp_path, max_epochs=3, learning_rate=0.002)
+    settings = yaml.safe_load(path.read_text())
+    del settings["model"]
+    path.write_text(yaml.safe_dump({**settings, "init_from": "start.pt"}))
+    frames = [shifted(atoms, {"Ar": 3.0, "Kr": -2.0}) for atoms in labelled_frames(8)]
+    ase.io.write(tmp_path / "train.xyz", frames, format="extxyz")
+    tuned = train(path)
+    before, after = (read_metrics(d / METRICS)["train_loss"] for d in (run_dir, tuned))
+    assert after[0] < 1.2 * before[-1]
+    assert after[-1] < after[0]
+    statistics = [load_run(d)[2] for d in (run_dir, tuned)]
+    offsets = np.subtract(statistics[1].e0s, statistics[0].e0s)
+    np.testing.assert_allclose(offsets, [3.0, -2.0], atol=0.1)
+
+
+def test_fine_tuning_takes_no_model_section(tmp_path: Path) -> None:
+    path = write_run(tmp_path)
+    path.write_text(path.read_text() + "init_from: start.pt\n")
+    with pytest.raises(ConfigError, match="model and init_from exclude each other"):
+        train(path)
+
+
+def shifted(atoms: Atoms, offsets: dict[str, float]) -> Atoms:
+    """The same frame with the energies of another level of theory."""
+    labels = dict(atoms.calc.results)
+    labels["energy"] += sum(offsets[symbol] for symbol in atoms.symbols)
+    atoms.calc = SinglePointCalculator(atoms, **labels)
+    return atoms

@@ -71,12 +71,17 @@ class Config(_Section):
     run_dir: Path = Field(Path("run"), description="where everything is written")
     data: DataConfig
     model: ModelConfig = NequIPConfig()
+    init_from: Path | None = Field(None, description="model file to start from, instead of model")
     training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="before")
     @classmethod
     def _default_architecture(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(values.get("model"), dict):
+        if not isinstance(values, dict):
+            return values
+        if "model" in values and values.get("init_from"):
+            raise ValueError("model and init_from exclude each other: the file holds its model")
+        if isinstance(values.get("model"), dict):
             return {**values, "model": {"arch": "nequip", **values["model"]}}
         return values
 
@@ -87,7 +92,10 @@ class Config(_Section):
                 k: [folder / p for p in getattr(self.data, k)] for k in ("train", "valid", "test")
             }
         )
-        return self.model_copy(update={"run_dir": folder / self.run_dir, "data": data})
+        initial = folder / self.init_from if self.init_from else None
+        return self.model_copy(
+            update={"run_dir": folder / self.run_dir, "data": data, "init_from": initial}
+        )
 
 
 class ConfigError(ValueError):

@@ -28,11 +28,14 @@ class TrainingData:
 
     samples: dict[str, list[Sample]]  # "train", "valid", and "test" if given
     statistics: Statistics
+    force_scale: float  # eV/Å, RMS force of the training set: the unit of the loss
     files: list[DataFile]
 
 
-def prepare_data(config: Config, console: Console) -> TrainingData:
+def prepare_data(config: Config, console: Console, known: Statistics | None) -> TrainingData:
     """Read, check, split, measure, and build graphs.
+
+    known: statistics of the model to fine-tune, in place of those of the data.
 
     Raises:
         DataError: for frames or files that cannot be trained on.
@@ -48,7 +51,10 @@ def prepare_data(config: Config, console: Console) -> TrainingData:
         )
         for path in config.data.train
     ]
-    reference = reference_energies(frames["train"])
+    if known:
+        reference = ReferenceEnergies(known.species, known.e0s, f"{config.init_from}")
+    else:
+        reference = reference_energies(frames["train"])
     frames = {name: [f for f in some if not f.isolated] for name, some in frames.items()}
     if not frames["train"]:
         raise DataError("data.train: only isolated atoms, nothing to learn forces from")
@@ -56,12 +62,12 @@ def prepare_data(config: Config, console: Console) -> TrainingData:
         frames["train"], frames["valid"] = split(
             frames["train"], config.data.valid_fraction, config.training.seed
         )
-    _check_species(frames, reference.species)
+    _check_species(frames, reference.species, config)
     samples = _build_sets(frames, reference.species, config)
     n_edges = [s.graph.edge_index.shape[1] for s in samples["train"]]
     statistics = collect_statistics(frames["train"], reference, n_edges)
     console.print(_statistics_table(frames, statistics, reference))
-    return TrainingData(samples, statistics, files)
+    return TrainingData(samples, known or statistics, statistics.scale, files)
 
 
 def _read_sets(data: DataConfig) -> FrameSets:
@@ -87,12 +93,13 @@ def _build_sets(
     }
 
 
-def _check_species(frames: FrameSets, species: tuple[str, ...]) -> None:
+def _check_species(frames: FrameSets, species: tuple[str, ...], config: Config) -> None:
     for name, some in frames.items():
         unknown = set(find_species(some)) - set(species) if some else set()
         if unknown:
             raise DataError(
-                f"data.{name}: {' '.join(sorted(unknown))} does not occur in data.train"
+                f"data.{name}: {' '.join(sorted(unknown))} does not occur in "
+                + ("the model of init_from" if config.init_from else "data.train")
             )
 
 

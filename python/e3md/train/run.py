@@ -3,6 +3,7 @@
 import datetime
 import logging
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import lightning
@@ -29,6 +30,7 @@ from e3md.train.checkpoint import (
 from e3md.train.config import Config, ConfigError, load_config
 from e3md.train.files import write_text
 from e3md.train.history import History
+from e3md.train.initial import load_initial, refit_e0s
 from e3md.train.module import PotentialTraining
 from e3md.train.prepare import TrainingData, prepare_data
 from e3md.train.progress import TrainingProgress
@@ -52,8 +54,15 @@ def train(config_path: str | Path, resume: bool = False) -> Path:
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
     lightning.seed_everything(config.training.seed, verbose=False)
-    data = prepare_data(config, console)
+    initial = load_initial(config.init_from) if config.init_from else None
+    if initial:
+        config = config.model_copy(update={"model": initial.config})
+    data = prepare_data(config, console, initial.statistics if initial else None)
     model = build_model(config.model, data.statistics, getattr(torch, config.training.dtype))
+    if initial:
+        initial.load_into(model)
+        refitted = refit_e0s(model, initial.statistics, data.samples["train"])
+        data = replace(data, statistics=refitted)
     console.print(f"{config.model.arch}: {sum(p.numel() for p in model.parameters())} weights")
     record = RunRecord(
         model=config.model,
@@ -95,7 +104,7 @@ def _fit(
     batches = loader(data.samples["train"], settings.batch_size, settings.seed)
     valid = loader(data.samples["valid"], settings.batch_size, None)
     module = PotentialTraining(
-        model, settings, data.statistics.scale, settings.max_epochs * len(batches)
+        model, settings, data.force_scale, settings.max_epochs * len(batches)
     )
     callbacks: list[Callback] = [History(folder / METRICS), TrainingProgress(console)]
     if settings.early_stopping:

@@ -1,0 +1,222 @@
+"""Converted models give the numbers of the program they come from, or are refused.
+
+tests/data/neutral holds random-weight models of other programs in neutral form, with the energies,
+forces and stresses those programs computed (benchmarks/parity/fixture.py writes them).
+"""
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from conftest import ROOT
+from e3md import E3Calculator
+from e3md.convert import ConversionError, Neutral, build, convert
+from e3md.convert.check import compare
+from e3md.convert.extract import neutral_file
+from e3md.convert.peer import Reference, references
+from e3md.convert.sources import SOURCES, Source, detect
+from e3md.convert.structures import perturbed_structures
+from e3md.export import TrainingRecord, save_model
+from e3md.lammps_run import LammpsCase, run_lammps
+from e3md.train.report import read_metrics
+from e3md.train.run import METRICS, train
+from training_data import labelled_frames, write_run
+
+FIXTURES = sorted((ROOT / "tests" / "data" / "neutral").glob("*.safetensors"))
+each_fixture = pytest.mark.parametrize("fixture", FIXTURES, ids=lambda path: path.stem)
+
+
+def read_fixture(path: Path) -> tuple[Neutral, str, list[Reference]]:
+    header, arrays = neutral_file.read(path)
+    parts: dict[str, dict[str, np.ndarray]] = {"weights": {}, "references": {}}
+    for name, array in arrays.items():
+        part, _, key = name.partition("/")
+        parts[part][key] = array
+    weights = {name: torch.from_numpy(array) for name, array in parts["weights"].items()}
+    neutral = Neutral(header["source"], header["version"], header["hyperparameters"], weights)
+    return neutral, header["dtype"], references(parts["references"])
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Every fixture as a model file in float64."""
+    folder, written = tmp_path_factory.mktemp("converted"), {}
+    for path in FIXTURES:
+        found = build(read_fixture(path)[0])
+        written[path.stem] = folder / f"{path.stem}.pt"
+        record = TrainingRecord()
+        save_model(found.model, found.config, found.statistics, record, written[path.stem])
+    return written
+
+
+@each_fixture
+def test_numbers_are_those_of_the_program(fixture: Path, models: dict[str, Path]) -> None:
+    _, dtype, given = read_fixture(fixture)
+    assert len(given) == 10
+    difference = compare(models[fixture.stem], given)
+    assert difference.largest_force > 1e-3
+    assert difference.within(dtype), difference
+
+
+@each_fixture
+def test_lammps_on_any_number_of_ranks_equals_ase(
+    fixture: Path, models: dict[str, Path], tmp_path: Path
+) -> None:
+    model = models[fixture.stem]
+    cases = [LammpsCase(r.atoms.repeat(2), model) for r in read_fixture(fixture)[2][3:6]]
+    calculator = E3Calculator(str(model))
+    for n_ranks in (1, 2, 4):
+        for case, found in zip(cases, run_lammps(cases, n_ranks, tmp_path), strict=True):
+            atoms = case.atoms.copy()
+            atoms.calc = calculator
+            assert found.energy == pytest.approx(atoms.get_potential_energy(), rel=1e-11)
+            np.testing.assert_allclose(found.forces, atoms.get_forces(), atol=1e-9, rtol=0)
+
+
+@each_fixture
+def test_models_are_compact(fixture: Path, models: dict[str, Path]) -> None:
+    neutral, *_ = read_fixture(fixture)
+    stored = sum(w.numel() * w.element_size() for w in neutral.weights.values())
+    assert models[fixture.stem].stat().st_size < 2 * stored + 400_000  # code of the archive
+
+
+@each_fixture
+def test_an_unknown_option_is_named(fixture: Path) -> None:
+    neutral, *_ = read_fixture(fixture)
+    neutral.hyperparameters = {**neutral.hyperparameters, "new_trick": 3}
+    with pytest.raises(ConversionError, match="new_trick = 3"):
+        build(neutral)
+
+
+@each_fixture
+def test_a_weight_that_has_no_place_is_named(fixture: Path) -> None:
+    neutral, *_ = read_fixture(fixture)
+    neutral.weights["extra.bias"] = torch.zeros(3)
+    with pytest.raises(ConversionError, match=r"leave out: extra\.bias"):
+        build(neutral)
+
+
+@each_fixture
+def test_a_converted_model_can_be_fine_tuned(
+    fixture: Path, models: dict[str, Path], tmp_path: Path
+) -> None:
+    path = write_run(tmp_path, max_epochs=4, learning_rate=1e-3, dtype="float64")
+    species = E3Calculator(str(models[fixture.stem])).species[:2]
+    frames = labelled_frames(8)
+    for atoms in frames:
+        atoms.symbols = [species[symbol == "Kr"] for symbol in atoms.symbols]
+        atoms.calc.atoms = atoms.copy()
+    ase.io.write(tmp_path / "train.xyz", frames, format="extxyz")
+    settings = yaml.safe_load(path.read_text())
+    del settings["model"]
+    settings["data"]["test"] = []
+    settings["init_from"] = str(models[fixture.stem])
+    path.write_text(yaml.safe_dump(settings))
+    losses = read_metrics(train(path) / METRICS)["train_loss"]
+    assert losses[-1] < losses[0]
+
+
+ECHO = """
+import json, sys
+sys.path.insert(0, {folder!r})
+from neutral_file import main, read, Unsupported
+def extract(path, head):
+    header, arrays = read(path)
+    if head == "wrong":
+        raise Unsupported("head 'wrong'")
+    return header, {{k[8:]: v for k, v in arrays.items() if k.startswith("weights/")}}
+def evaluate(path, head, structures):
+    header, arrays = read(path)
+    found = {{k[11:]: v for k, v in arrays.items() if k.startswith("references/")}}
+    found["2.forces"] = found["2.forces"] + {error}
+    return header["dtype"], found
+main(extract, evaluate)
+"""
+
+
+@pytest.fixture
+def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A stand-in for the program: a script that hands out a fixture."""
+
+    def install(error: float) -> Path:
+        script = tmp_path / "echo.py"
+        folder = Path(neutral_file.__file__).parent
+        script.write_text(ECHO.format(folder=str(folder), error=error))
+        monkeypatch.setattr(Source, "script", property(lambda _: script))
+        monkeypatch.setattr("e3md.convert.detect", lambda _: SOURCES["mace"])
+        return next(path for path in FIXTURES if path.stem.startswith("mace_small"))
+
+    return install
+
+
+def test_convert_writes_what_agrees(echo, tmp_path: Path, capsys) -> None:
+    difference = convert(echo(0.0), tmp_path / "m.pt", dtype="float32", trust_source=True)
+    assert difference.forces < 1e-9
+    assert E3Calculator(str(tmp_path / "m.pt")).dtype == "float32"
+    assert "largest difference from mace-torch on 10 structures" in capsys.readouterr().out
+
+
+def test_convert_refuses_what_disagrees(echo, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="differs from mace-torch"):
+        convert(echo(1e-6), tmp_path / "m.pt", trust_source=True)
+    assert not (tmp_path / "m.pt").exists()
+
+
+def test_what_the_script_says_reaches_the_user(echo, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="no counterpart of head 'wrong'"):
+        convert(echo(0.0), tmp_path / "m.pt", head="wrong", trust_source=True)
+
+
+def test_pickles_need_trust(echo, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="--trust-source"):
+        convert(echo(0.0), tmp_path / "m.pt")
+
+
+def test_an_interpreter_without_the_program_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.model").write_bytes(b"")
+    monkeypatch.setattr("e3md.convert.detect", lambda _: SOURCES["mace"])
+    with pytest.raises(ConversionError, match="environment that has mace-torch with --python"):
+        convert(tmp_path / "x.model", tmp_path / "m.pt", trust_source=True)
+
+
+class Trap:
+    def __reduce__(self):
+        return (pytest.fail, ("the pickle was loaded",))
+
+
+def test_files_are_told_apart_without_loading_them(tmp_path: Path) -> None:
+    path = tmp_path / "x.model"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/data.pkl", b"cmace.modules.models\nScaleShiftMACE\n.")
+    assert detect(path).name == "mace"
+    path.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(ConversionError, match="not a model of mace-torch"):
+        detect(path)
+    with pytest.raises(ConversionError, match="no such file"):
+        detect(tmp_path / "none.model")
+
+
+def test_neutral_files_are_safetensors(tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.numpy")
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.array(2, dtype=np.int64)}
+    neutral_file.write(tmp_path / "x.safetensors", {"source": "x"}, arrays)
+    found = safetensors.load_file(tmp_path / "x.safetensors")
+    assert {name: array.tolist() for name, array in found.items()} == {
+        name: array.tolist() for name, array in arrays.items()
+    }
+
+
+def test_structures_cover_what_can_go_wrong() -> None:
+    structures = perturbed_structures(["H", "C", "O", "U"])
+    assert len(structures) == 10
+    assert {tuple(a.pbc) for a in structures} == {(True,) * 3, (True, True, False), (False,) * 3}
+    assert min(len(a) for a in structures) == 1
+    assert any(abs(a.cell.angles() - 90).max() > 2 for a in structures if a.pbc.all())
