@@ -1,6 +1,6 @@
 """The `e3md` command: one function per command, each a few lines over the library."""
 
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 
 
-class Dtype(StrEnum):
+class Dtype(str, Enum):
     """Arithmetic of a network."""
 
     float32 = "float32"
