@@ -69,13 +69,15 @@ def test_lammps_on_any_number_of_ranks_equals_ase(
     fixture: Path, models: dict[str, Path], tmp_path: Path
 ) -> None:
     model = models[fixture.stem]
-    cases = [LammpsCase(r.atoms.repeat(2), model) for r in read_fixture(fixture)[2][3:6]]
+    given = [reference.atoms for reference in read_fixture(fixture)[2]]
+    # small cells and single atoms leave ranks without atoms
+    cases = [LammpsCase(atoms, model) for atoms in (*given, given[3].repeat(2))]
     calculator = E3Calculator(str(model))
     for n_ranks in (1, 2, 4):
         for case, found in zip(cases, run_lammps(cases, n_ranks, tmp_path), strict=True):
             atoms = case.atoms.copy()
             atoms.calc = calculator
-            assert found.energy == pytest.approx(atoms.get_potential_energy(), rel=1e-11)
+            assert found.energy == pytest.approx(atoms.get_potential_energy(), rel=1e-10)
             np.testing.assert_allclose(found.forces, atoms.get_forces(), atol=1e-9, rtol=0)
 
 
