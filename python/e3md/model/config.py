@@ -14,6 +14,16 @@ class _Common(BaseModel):
     zbl: bool = Field(False, description="add the Ziegler-Biersack-Littmark core repulsion")
 
 
+def _checked_irreps(text: str) -> str:
+    try:
+        irreps = Irreps(text)
+    except ValueError as error:
+        raise ValueError(f"'{text}' is not an irreps string such as 64x0e+64x1o") from error
+    if irreps.count("0e") == 0:
+        raise ValueError(f"'{text}' has no even scalars (0e), which the energy is read from")
+    return text
+
+
 class NequIPConfig(_Common):
     """NequIP (Batzner et al., Nat. Commun. 13, 2453)."""
 
@@ -24,8 +34,28 @@ class NequIPConfig(_Common):
         "natural", description="features of parity (-1)^l only, or of both parities"
     )
     channels: int = Field(32, ge=1, description="features per irrep")
+    hidden_irreps: str | None = Field(
+        None, description="features between layers; default: channels of every degree and parity"
+    )
+    embedding_channels: int | None = Field(
+        None, ge=1, description="features of a species; default: as many as even scalars"
+    )
+    self_connection: Literal["species", "shared", "none"] = Field(
+        "species", description="linear map around the convolution: one per species, one, or none"
+    )
+    first_self_connection: bool = Field(True, description="also in the first layer")
+    layer_norm: bool = Field(False, description="normalize features before the gate")
     envelope_power: int = Field(6, ge=2, description="p of the polynomial cutoff envelope")
     radial_hidden: tuple[int, ...] = Field((64, 64), description="widths of the radial network")
+    readout_hidden: tuple[int, ...] = Field((), description="widths of the readout")
+    pair_cutoffs: dict[str, float] = Field(
+        {}, description="shorter cutoffs of pairs such as Li-O, receiver first, Å"
+    )
+
+    @field_validator("hidden_irreps")
+    @classmethod
+    def _has_scalars(cls, text: str | None) -> str | None:
+        return None if text is None else _checked_irreps(text)
 
 
 Interaction = Literal["residual", "agnostic", "density_residual", "density"]
@@ -53,13 +83,7 @@ class MACEConfig(_Common):
     @field_validator("hidden_irreps")
     @classmethod
     def _has_scalars(cls, text: str) -> str:
-        try:
-            irreps = Irreps(text)
-        except ValueError as error:
-            raise ValueError(f"'{text}' is not an irreps string such as 64x0e+64x1o") from error
-        if irreps.count("0e") == 0:
-            raise ValueError(f"'{text}' has no even scalars (0e), which the energy is read from")
-        return text
+        return _checked_irreps(text)
 
 
 ModelConfig = Annotated[NequIPConfig | MACEConfig, Field(discriminator="arch")]

@@ -13,13 +13,16 @@ from e3md.model.convolution import EdgeConvolution, reachable
 from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
 from e3md.model.gate import Gate
 from e3md.model.linear import Linear, SpeciesLinear
-from e3md.model.radial import MLP, BesselBasis
+from e3md.model.norm import RMSNorm
+from e3md.model.radial import MLP, BesselBasis, PairBessel
 from e3md.model.reference import ReferenceEnergy
 from e3md.model.zbl import ZBL
 
 
 class NequIPLayer(nn.Module):
-    """h -> gate(linear(convolution(linear(h))) + self-connection(h))."""
+    """h -> gate([norm](linear(convolution(linear(h))) [+ self-connection(h)]))."""
+
+    norms: Tensor  # (n_species, 1), 1/sqrt(n̄) of what each species sends
 
     def __init__(
         self, irreps_in: Irreps, irreps_out: Irreps, config: NequIPConfig,
@@ -28,27 +31,38 @@ class NequIPLayer(nn.Module):
         super().__init__()
         self.first = first
         self.gate = Gate(irreps_out)
+        gated = self.gate.irreps_in
         self.linear_up = Linear(irreps_in, irreps_in)
-        self.convolution = EdgeConvolution(irreps_in, config.l_max, self.gate.irreps_in)
+        self.convolution = EdgeConvolution(irreps_in, config.l_max, gated)
         widths = [config.n_bessel, *config.radial_hidden, self.convolution.n_weights]
         self.radial_network = MLP(widths)
-        self.linear_down = Linear(self.convolution.irreps_out, self.gate.irreps_in)
-        self.self_connection = SpeciesLinear(
-            len(statistics.species), irreps_in, self.gate.irreps_in
+        self.linear_down = Linear(self.convolution.irreps_out, gated)
+        n_species = len(statistics.species)
+        kind = "none" if first and not config.first_self_connection else config.self_connection
+        self.shared_connection = Linear(irreps_in, gated) if kind == "shared" else None
+        self.self_connection = (
+            SpeciesLinear(n_species, irreps_in, gated) if kind == "species" else None
         )
-        self.norm = 1.0 / math.sqrt(statistics.avg_num_neighbors)
+        self.layer_norm = RMSNorm(gated) if config.layer_norm else None
+        norm = 1.0 / math.sqrt(statistics.avg_num_neighbors)
+        self.register_buffer("norms", torch.full((n_species, 1), norm, dtype=torch.float64))
 
     def forward(
         self, h: Tensor, types: Tensor, radial: Tensor, sh: Tensor, edge_index: Tensor, n_local: int
     ) -> Tensor:
         """h: (n_nodes, dim_in) in the first layer, else (n_local, dim_in) -> (n_local, dim_out)."""
-        up = self.linear_up(h)
+        up = self.linear_up(h) * self.norms[types.narrow(0, 0, h.shape[0])]
         if not self.first:
             up = ops.ghost_exchange(up, types.shape[0])
         weights = self.radial_network(radial)
-        message = self.convolution(up, sh, weights, edge_index, n_local) * self.norm
-        kept = self.self_connection(h.narrow(0, 0, n_local), types.narrow(0, 0, n_local))
-        return self.gate(self.linear_down(message) + kept)
+        out = self.linear_down(self.convolution(up, sh, weights, edge_index, n_local))
+        if self.self_connection is not None:
+            out = out + self.self_connection(h.narrow(0, 0, n_local), types.narrow(0, 0, n_local))
+        if self.shared_connection is not None:
+            out = out + self.shared_connection(h.narrow(0, 0, n_local))
+        if self.layer_norm is not None:
+            out = self.layer_norm(out)
+        return self.gate(out)
 
 
 class NequIP(nn.Module):
@@ -56,12 +70,16 @@ class NequIP(nn.Module):
 
     def __init__(self, config: NequIPConfig, statistics: Statistics) -> None:
         super().__init__()
-        radial = BesselBasis(config.cutoff, config.n_bessel, config.envelope_power)
+        bessel = BesselBasis(config.cutoff, config.n_bessel, config.envelope_power)
+        pairs = (config.cutoff, statistics.species, config.pair_cutoffs)
+        radial = PairBessel(bessel, *pairs) if config.pair_cutoffs else bessel
         self.edge_embedding = EdgeEmbedding(radial, config.l_max, len(statistics.species))
-        self.species_embedding = SpeciesEmbedding(len(statistics.species), config.channels)
-        scalars = Irreps(f"{config.channels}x0e")
-        wanted = [hidden_irreps(config)] * (config.n_layers - 1) + [scalars]
-        irreps, layers, widths = scalars, [], [0]
+        hidden = hidden_irreps(config)
+        n_scalars = hidden.count("0e")
+        n_embedded = config.embedding_channels or n_scalars
+        self.species_embedding = SpeciesEmbedding(len(statistics.species), n_embedded)
+        wanted = [hidden] * (config.n_layers - 1) + [Irreps(f"{n_scalars}x0e")]
+        irreps, layers, widths = Irreps(f"{n_embedded}x0e"), [], [0]
         for n, hidden in enumerate(wanted):
             target = reachable(irreps, config.l_max, hidden)
             layers.append(NequIPLayer(irreps, target, config, statistics, first=n == 0))
@@ -69,7 +87,7 @@ class NequIP(nn.Module):
             widths.append(target.dim)
         self.layers = nn.ModuleList(layers)
         self.exchange_width = max(widths[:-1])
-        self.readout = MLP([config.channels, 1])
+        self.readout = MLP([n_scalars, *config.readout_hidden, 1])
         self.reference = ReferenceEnergy(statistics)
         self.zbl = ZBL(statistics.species, config.cutoff) if config.zbl else None
 
@@ -85,7 +103,7 @@ class NequIP(nn.Module):
     def descriptors(
         self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
     ) -> Tensor:
-        """Scalars of the last layer, (n_local, channels)."""
+        """Scalars of the last layer, (n_local, n_scalars)."""
         radial, sh = self.edge_embedding(types, edge_index, edge_vec)
         h = self.species_embedding(types)
         for layer in self.layers:
@@ -94,7 +112,9 @@ class NequIP(nn.Module):
 
 
 def hidden_irreps(config: NequIPConfig) -> Irreps:
-    """Features between layers: `channels` of every l up to l_max."""
+    """Features between layers: if not given, `channels` of every l up to l_max."""
+    if config.hidden_irreps is not None:
+        return Irreps(config.hidden_irreps)
     signs = (1,) if config.parity == "natural" else (1, -1)
     return Irreps(
         [

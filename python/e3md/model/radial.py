@@ -71,6 +71,26 @@ class AgnesiBessel(nn.Module):
         return waves * amplitude[:, None]
 
 
+class PairBessel(nn.Module):
+    """A Bessel basis with a cutoff of its own for each ordered pair of species."""
+
+    stretch: Tensor
+
+    def __init__(
+        self, basis: BesselBasis, cutoff: float, species: tuple[str, ...], pairs: dict[str, float]
+    ) -> None:
+        """pairs: "Li-O" -> cutoff in Å where Li receives; `cutoff` elsewhere."""
+        super().__init__()
+        self.basis = basis
+        cutoffs = [pairs.get(f"{a}-{b}", cutoff) for a in species for b in species]
+        stretch = cutoff / torch.tensor(cutoffs, dtype=torch.float64)
+        self.register_buffer("stretch", stretch)
+
+    def forward(self, r: Tensor, pair: Tensor) -> Tensor:
+        """r: (n_edges,) Å; pair: (n_edges,) as in EdgeEmbedding -> (n_edges, n_bessel)."""
+        return self.basis(r * self.stretch[pair], pair)
+
+
 class MLP(nn.Module):
     """Dense layers without bias, silu between them, unit-variance scaling.
 
