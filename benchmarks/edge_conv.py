@@ -15,6 +15,7 @@ from e3nn import o3
 from torch import Tensor
 
 from e3md.model.convolution import EdgeConvolution
+from e3md.model.layout import harmonics_irreps
 
 CASES = {  # name: features, l_max, irreps kept
     "NequIP 32 channels, l <= 1": ("32x0e+32x1o", 1, "0e+1o"),
@@ -100,7 +101,7 @@ def main() -> None:
     edges = torch.stack([receiver, torch.randint(options.atoms, (n_edges,))])
     print(f"{'ns per edge':28s} {'':18s} {'e3md':>8s} {'e3nn':>8s} {'ratio':>6s}")
     for name, (features, l_max, kept) in CASES.items():
-        ours = EdgeConvolution(features, l_max, kept)
+        ours = EdgeConvolution(features, harmonics_irreps(l_max), kept)
         theirs, n_weights = e3nn_convolution(features, l_max, kept)
         shapes = [
             (options.atoms, o3.Irreps(features).dim),

@@ -41,6 +41,11 @@ CONFIGS: dict[str, ModelConfig] = {
         "mace", first_interaction="density", interaction="density_residual"
     ),
     "mace-agnesi": small_config("mace", distance_transform="agnesi"),
+    "schnet": small_config("schnet"),
+    "schnet-bessel": small_config(
+        "schnet", basis="bessel", filter_channels=5, activation="silu", n_layers=2, zbl=True
+    ),
+    "schnet-mollifier": small_config("schnet", cutoff_function="mollifier", n_layers=1),
 }
 
 

@@ -66,7 +66,7 @@ def test_harmonics_are_e3nns(l_max: int) -> None:
 )
 def test_convolution_is_e3nns_tensor_product(irreps_in: str, l_max: int, keep: str) -> None:
     source = Layout(irreps_in).irreps
-    convolution = EdgeConvolution(source, l_max, keep)
+    convolution = EdgeConvolution(source, harmonics_irreps(l_max), keep)
     n_nodes, edge_index = 6, torch.tensor([[0, 0, 1, 3, 3, 3, 4], [1, 2, 0, 0, 5, 4, 4]])
     h = torch.randn(n_nodes, source.dim)
     sh = SphericalHarmonics(l_max)(torch.nn.functional.normalize(torch.randn(7, 3)))
@@ -224,7 +224,7 @@ def test_contraction_refuses_an_irrep_it_cannot_make() -> None:
 
 def test_bessel_basis_is_orthonormal_without_its_envelope() -> None:
     cutoff = 5.0
-    basis = BesselBasis(cutoff, 6, 6)
+    basis = BesselBasis(cutoff, 6, PolynomialEnvelope(cutoff, 6))
     r = torch.linspace(1e-4, cutoff, 20001)[:-1]
     plain = basis(r, torch.zeros_like(r)) / basis.envelope(r)[:, None]
     gram = (plain * r[:, None]).T @ (plain * r[:, None]) * (r[1] - r[0])

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from nequip.train.lightning import NequIPLightningModule
 from nequip.utils import get_current_code_versions
+from nequip.utils.global_state import set_global_state
 
 BASE = {
     "_target_": "nequip.model.NequIPGNNModel",
@@ -80,6 +81,7 @@ def checkpoint(options, seed):
 
 def main(folder):
     warnings.simplefilter("ignore")
+    set_global_state()
     folder.mkdir(parents=True, exist_ok=True)
     for seed, (name, options) in enumerate(CASES.items()):
         torch.save(checkpoint(options, seed), folder / f"nequip_{name}.ckpt")

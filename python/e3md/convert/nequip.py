@@ -5,7 +5,7 @@ NequIP's self-connection mixes learned features of the species, which become one
 """
 
 import math
-from itertools import pairwise
+from typing import Literal
 
 import torch
 from e3nn.o3 import Irrep, Irreps
@@ -16,8 +16,8 @@ from e3md.data.statistics import Statistics
 from e3md.model.build import build_model
 from e3md.model.config import NequIPConfig
 from e3md.model.gate import TANH_GAIN
-from e3md.model.layout import Layout, harmonics_irreps
-from e3md.model.nequip import NequIP, NequIPLayer
+from e3md.model.layout import Layout
+from e3md.model.nequip import NequIP, NequIPLayer, harmonics_of
 from e3md.model.radial import SILU_GAIN
 
 Path = tuple[str, str, str]  # irreps of feature, harmonic and message
@@ -33,7 +33,7 @@ class Layer(Hyperparameters):
     gated: str
     paths: tuple[Path, ...]
     gains: tuple[float | None, float | None]
-    self_connection: bool
+    self_connection: Literal["species", "shared", "none"]
 
 
 class NequIPHyperparameters(Hyperparameters):
@@ -49,6 +49,9 @@ class NequIPHyperparameters(Hyperparameters):
     radial_hidden: tuple[int, ...]
     readout_hidden: tuple[int, ...]
     zbl: bool
+    parity: Literal["natural", "none"] = "natural"
+    solid_harmonics: bool = False
+    xplor_on: float | None = None
 
 
 def build(neutral: Neutral) -> Converted:
@@ -94,8 +97,10 @@ def _config(hyper: NequIPHyperparameters, embedding_channels: int) -> NequIPConf
     if len(n_scalars) != 1 or hidden[-1] != Irreps(f"{n_scalars.pop()}x0e"):
         raise ConversionError(f"features {[str(i) for i in hidden]}: widths that differ by layer")
     connected = [layer.self_connection for layer in hyper.layers]
-    if any(a != b for a, b in pairwise(connected[1:])):
-        raise ConversionError(f"self-connections in some layers only, {connected}")
+    if any(kind != connected[-1] for kind in connected[1:]) or (
+        connected[0] not in (connected[-1], "none")
+    ):
+        raise ConversionError(f"self-connections that differ by layer, {connected}")
     return NequIPConfig(
         cutoff=hyper.cutoff,
         n_bessel=hyper.n_bessel,
@@ -104,8 +109,11 @@ def _config(hyper: NequIPHyperparameters, embedding_channels: int) -> NequIPConf
         l_max=hyper.l_max,
         hidden_irreps=str(Layout(widest).irreps),
         embedding_channels=embedding_channels,
-        self_connection="species" if connected[-1] else "none",
-        first_self_connection=connected[0],
+        self_connection=connected[-1],
+        first_self_connection=connected[0] != "none",
+        parity=hyper.parity,
+        solid_harmonics=hyper.solid_harmonics,
+        xplor_on=hyper.xplor_on,
         envelope_power=hyper.envelope_power,
         radial_hidden=hyper.radial_hidden,
         readout_hidden=hyper.readout_hidden,
@@ -115,7 +123,7 @@ def _config(hyper: NequIPHyperparameters, embedding_channels: int) -> NequIPConf
 
 def _basis_weights(neutral: Neutral, hyper: NequIPHyperparameters) -> dict[str, Tensor]:
     prefix = "edge_embedding.radial." + ("basis." if hyper.pair_cutoffs else "")
-    return {prefix + "wavenumbers": neutral.take("bessel") * (math.pi / hyper.cutoff)}
+    return {prefix + "wavenumbers": neutral.take("wavenumbers")}
 
 
 def _dense(
@@ -134,7 +142,7 @@ def _layer_weights(
     neutral: Neutral, layer: NequIPLayer, given: Layer, config: NequIPConfig, n: int
 ) -> dict[str, Tensor]:
     inputs, mid, out = (Irreps(s) for s in (given.irreps_in, given.irreps_mid, given.irreps_gated))
-    ours = _our_paths(layer, config.l_max)
+    ours = _our_paths(layer, inputs, harmonics_of(config))
     if set(ours) != set(given.paths):
         raise ConversionError(f"layer {n} has the paths {given.paths}, e3md's {ours}")
     weights = {}
@@ -155,8 +163,8 @@ def _layer_weights(
     widths = [inputs.count(path[0]) for path in given.paths]
     columns = dict(zip(given.paths, weights[last].split(widths, dim=1), strict=True))
     weights[last] = torch.cat([columns[path] for path in ours], dim=1)
-    if given.self_connection:
-        weights |= _self_connection(neutral, given, n, gates)
+    if given.self_connection != "none":
+        weights |= _self_connection(neutral, layer, given, n, gates)
     norms = neutral.take(f"{n}.norms")
     weights["norms"] = norms[:, None].expand_as(layer.norms)
     silu, tanh = given.gains
@@ -164,11 +172,11 @@ def _layer_weights(
     return weights | {"gate.gains": torch.tensor(gains, dtype=torch.float64)}
 
 
-def _our_paths(layer: NequIPLayer, l_max: int) -> list[Path]:
+def _our_paths(layer: NequIPLayer, irreps_in: Irreps, edge_irreps: Irreps) -> list[Path]:
     """The paths of e3md's convolution by their irreps, in its order."""
-    inputs = Layout(layer.linear_up.irreps).blocks
+    inputs = Layout(irreps_in).blocks
     outputs = Layout(layer.convolution.irreps_out).blocks
-    harmonics = {ir.l**2: str(ir) for _, ir in harmonics_irreps(l_max)}
+    harmonics = {ir.l**2: str(ir) for _, ir in edge_irreps}
     return [
         (
             str(next(b.irrep for b in inputs if b.offset == in_offset)),
@@ -213,14 +221,22 @@ def _sort_gates(matrix: Tensor, irrep: Irrep, gates: Tensor) -> Tensor:
     return matrix[..., torch.cat([torch.arange(n_scalars), n_scalars + gates])]
 
 
-def _self_connection(neutral: Neutral, given: Layer, n: int, gates: Tensor) -> dict[str, Tensor]:
+def _self_connection(
+    neutral: Neutral, layer: NequIPLayer, given: Layer, n: int, gates: Tensor
+) -> dict[str, Tensor]:
     source, target = Irreps(given.irreps_in), Irreps(given.irreps_gated)
+    blocks = Layout(target).blocks
+    both = [k for k, block in enumerate(blocks) if Layout(source).find(block.irrep)]
     weights = {}
-    both = [b for b in Layout(target).blocks if Layout(source).find(b.irrep)]
-    for k, block in enumerate(both):
-        matrix = _matrix(neutral, f"{n}.sc", source, target, block.irrep)
-        matrix = _sort_gates(matrix, block.irrep, gates)
-        weights[f"self_connection.weights.{k}"] = matrix * math.sqrt(matrix.shape[1])
+    for place, k in enumerate(both):
+        matrix = _matrix(neutral, f"{n}.sc", source, target, blocks[k].irrep)
+        matrix = _sort_gates(matrix, blocks[k].irrep, gates)
+        name = (
+            f"shared_connection.blocks.{k}.weight"
+            if layer.shared_connection is not None
+            else f"self_connection.weights.{place}"
+        )
+        weights[name] = matrix * math.sqrt(matrix.shape[-2])
     return weights
 
 

@@ -1,6 +1,6 @@
 """Models: blocks shared by every architecture, and the architectures assembled from them."""
 
 from e3md.model.build import build_model
-from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig
+from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig
 
-__all__ = ["MACEConfig", "ModelConfig", "NequIPConfig", "build_model"]
+__all__ = ["MACEConfig", "ModelConfig", "NequIPConfig", "SchNetConfig", "build_model"]

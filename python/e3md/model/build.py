@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from e3md.data.statistics import Statistics
-from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig
+from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig
 from e3md.model.mace import MACE
 from e3md.model.nequip import NequIP
+from e3md.model.schnet import SchNet
 
 
 def build_model(config: ModelConfig, statistics: Statistics, dtype: torch.dtype) -> nn.Module:
@@ -30,6 +31,8 @@ def build_model(config: ModelConfig, statistics: Statistics, dtype: torch.dtype)
             model = NequIP(config, statistics)
         case MACEConfig():
             model = MACE(config, statistics)
+        case SchNetConfig():
+            model = SchNet(config, statistics)
     set_dtype(model, dtype)
     return model
 

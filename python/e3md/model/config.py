@@ -10,8 +10,11 @@ class _Common(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cutoff: float = Field(5.0, gt=0, description="neighbors beyond this distance are not seen, Å")
-    n_bessel: int = Field(8, ge=1, description="radial basis functions")
     zbl: bool = Field(False, description="add the Ziegler-Biersack-Littmark core repulsion")
+
+
+class _Bessel(_Common):
+    n_bessel: int = Field(8, ge=1, description="radial basis functions")
 
 
 def _checked_irreps(text: str) -> str:
@@ -24,15 +27,17 @@ def _checked_irreps(text: str) -> str:
     return text
 
 
-class NequIPConfig(_Common):
+class NequIPConfig(_Bessel):
     """NequIP (Batzner et al., Nat. Commun. 13, 2453)."""
 
     arch: Literal["nequip"] = "nequip"
     n_layers: int = Field(3, ge=1, description="interaction layers")
     l_max: int = Field(1, ge=0, le=3, description="largest degree of features and harmonics")
-    parity: Literal["natural", "both"] = Field(
-        "natural", description="features of parity (-1)^l only, or of both parities"
+    parity: Literal["natural", "both", "none"] = Field(
+        "natural",
+        description="features of parity (-1)^l, of both, or none: rotations without inversion",
     )
+    solid_harmonics: bool = Field(False, description="r^l Y_l in place of Y_l on edges")
     channels: int = Field(32, ge=1, description="features per irrep")
     hidden_irreps: str | None = Field(
         None, description="features between layers; default: channels of every degree and parity"
@@ -46,6 +51,9 @@ class NequIPConfig(_Common):
     first_self_connection: bool = Field(True, description="also in the first layer")
     layer_norm: bool = Field(False, description="normalize features before the gate")
     envelope_power: int = Field(6, ge=2, description="p of the polynomial cutoff envelope")
+    xplor_on: float | None = Field(
+        None, gt=0, description="XPLOR smoothing from here to the cutoff, not the envelope, Å"
+    )
     radial_hidden: tuple[int, ...] = Field((64, 64), description="widths of the radial network")
     readout_hidden: tuple[int, ...] = Field((), description="widths of the readout")
     pair_cutoffs: dict[str, float] = Field(
@@ -59,9 +67,10 @@ class NequIPConfig(_Common):
 
 
 Interaction = Literal["residual", "agnostic", "density_residual", "density"]
+Activation = Literal["shifted_softplus", "silu"]
 
 
-class MACEConfig(_Common):
+class MACEConfig(_Bessel):
     """MACE (Batatia et al., arXiv:2206.07697)."""
 
     arch: Literal["mace"] = "mace"
@@ -86,4 +95,29 @@ class MACEConfig(_Common):
         return _checked_irreps(text)
 
 
-ModelConfig = Annotated[NequIPConfig | MACEConfig, Field(discriminator="arch")]
+class FilterConfig(_Common):
+    """What architectures with continuous-filter convolutions share."""
+
+    n_layers: int = Field(3, ge=1, description="interaction layers")
+    channels: int = Field(64, ge=1, description="features per atom, of each degree")
+    basis: Literal["gaussian", "bessel"] = Field("gaussian", description="radial basis functions")
+    n_basis: int = Field(20, ge=2, description="number of radial basis functions")
+    cutoff_function: Literal["polynomial", "cosine", "mollifier"] = Field(
+        "polynomial", description="what filters are multiplied with"
+    )
+    envelope_power: int = Field(6, ge=2, description="p of the polynomial cutoff function")
+    readout_hidden: tuple[int, ...] = Field((32,), description="widths of the readout")
+    readout_activation: Activation = Field("silu", description="between layers of the readout")
+
+
+class SchNetConfig(FilterConfig):
+    """SchNet (Schütt et al., arXiv:1706.08566)."""
+
+    arch: Literal["schnet"] = "schnet"
+    filter_channels: int | None = Field(
+        None, ge=1, description="features of the convolution; default: channels"
+    )
+    activation: Activation = Field("shifted_softplus", description="in filters and layers")
+
+
+ModelConfig = Annotated[NequIPConfig | MACEConfig | SchNetConfig, Field(discriminator="arch")]

@@ -11,7 +11,7 @@ from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
 from e3md import ops
-from e3md.model.layout import Block, Layout, harmonics_irreps
+from e3md.model.layout import Block, Layout
 
 
 class EdgeConvolution(nn.Module):
@@ -25,13 +25,15 @@ class EdgeConvolution(nn.Module):
     cg_index: Tensor
     cg_value: Tensor
 
-    def __init__(self, irreps_in: Irreps | str, l_max: int, irreps_keep: Irreps | str) -> None:
+    def __init__(
+        self, irreps_in: Irreps | str, harmonics: Irreps, irreps_keep: Irreps | str
+    ) -> None:
         super().__init__()
         kept = {irrep for _, irrep in Irreps(irreps_keep)}
         found = [
             (block, sh_irrep, irrep)
             for block in Layout(irreps_in).blocks
-            for _, sh_irrep in harmonics_irreps(l_max)
+            for _, sh_irrep in harmonics
             for irrep in block.irrep * sh_irrep
             if irrep in kept
         ]
@@ -65,12 +67,12 @@ class EdgeConvolution(nn.Module):
         )  # fmt: skip
 
 
-def reachable(irreps_in: Irreps | str, l_max: int, wanted: Irreps) -> Irreps:
+def reachable(irreps_in: Irreps | str, harmonics: Irreps, wanted: Irreps) -> Irreps:
     """Those of the wanted irreps that some product of a feature and a harmonic transforms as."""
     found = {
         irrep
         for _, feature in Irreps(irreps_in)
-        for _, harmonic in harmonics_irreps(l_max)
+        for _, harmonic in harmonics
         for irrep in feature * harmonic
     }
     return Irreps([(mul, irrep) for mul, irrep in wanted if irrep in found])

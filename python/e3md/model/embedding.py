@@ -13,8 +13,10 @@ class EdgeEmbedding(nn.Module):
     that differ between pairs of species.
     """
 
-    def __init__(self, radial: nn.Module, l_max: int, n_species: int) -> None:
+    def __init__(self, radial: nn.Module, l_max: int, n_species: int, solid: bool = False) -> None:
+        """solid: harmonics of the edge vector, r^l Y_l(r̂), not of its direction."""
         super().__init__()
+        self.solid = solid
         self.radial = radial
         self.harmonics = SphericalHarmonics(l_max)
         self.n_species = n_species
@@ -23,7 +25,8 @@ class EdgeEmbedding(nn.Module):
         """edge_vec: (n_edges, 3) Å -> radial (n_edges, n_basis), sh (n_edges, (l_max+1)²)."""
         r = torch.linalg.vector_norm(edge_vec, dim=1)
         pair = types[edge_index[0]] * self.n_species + types[edge_index[1]]
-        return self.radial(r, pair), self.harmonics(edge_vec / r[:, None])
+        direction = edge_vec if self.solid else edge_vec / r[:, None]
+        return self.radial(r, pair), self.harmonics(direction)
 
 
 class SpeciesEmbedding(nn.Module):

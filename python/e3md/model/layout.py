@@ -50,6 +50,6 @@ class Layout:
         return self.irreps.count("0e")
 
 
-def harmonics_irreps(l_max: int) -> Irreps:
-    """Irreps of the spherical harmonics up to l_max, parity (-1)^l."""
-    return Irreps.spherical_harmonics(l_max)
+def harmonics_irreps(l_max: int, inversion: bool = True) -> Irreps:
+    """Irreps of the spherical harmonics up to l_max, parity (-1)^l; all even without inversion."""
+    return Irreps.spherical_harmonics(l_max, p=-1 if inversion else 1)

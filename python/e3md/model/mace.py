@@ -12,7 +12,7 @@ from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
 from e3md.model.layout import Layout, harmonics_irreps
 from e3md.model.linear import Linear, SpeciesLinear
 from e3md.model.product import SymmetricContraction
-from e3md.model.radial import MLP, AgnesiBessel, BesselBasis
+from e3md.model.radial import MLP, AgnesiBessel, BesselBasis, PolynomialEnvelope
 from e3md.model.reference import ReferenceEnergy
 from e3md.model.zbl import ZBL, radii_of
 
@@ -33,10 +33,11 @@ class MACELayer(nn.Module):
         kind = config.first_interaction if first else config.interaction
         n_species = len(statistics.species)
         channels = max(mul for mul, _ in Irreps(config.hidden_irreps))
-        irreps_a = Irreps([(channels, ir) for _, ir in harmonics_irreps(config.l_max)])
+        harmonics = harmonics_irreps(config.l_max)
+        irreps_a = Irreps([(channels, ir) for _, ir in harmonics])
         irreps_b = Irreps([(channels, ir) for _, ir in irreps_out])
         self.linear_up = Linear(irreps_in, irreps_in)
-        self.convolution = EdgeConvolution(irreps_in, config.l_max, irreps_a)
+        self.convolution = EdgeConvolution(irreps_in, harmonics, irreps_a)
         widths = [config.n_bessel, *config.radial_hidden, self.convolution.n_weights]
         self.radial_network = MLP(widths)
         self.density = MLP([config.n_bessel, 1]) if kind.startswith("density") else None
@@ -83,7 +84,11 @@ class MACE(nn.Module):
         scalars = Irreps(f"{hidden.n_scalars}x0e")
         self.n_scalars = hidden.n_scalars
         even = next(block for block in hidden.blocks if block.irrep == Irreps("0e")[0].ir)
-        bessel = BesselBasis(config.cutoff, config.n_bessel, config.envelope_power)
+        bessel = BesselBasis(
+            config.cutoff,
+            config.n_bessel,
+            PolynomialEnvelope(config.cutoff, config.envelope_power),
+        )
         agnesi = config.distance_transform == "agnesi"
         radial = AgnesiBessel(bessel, radii_of(statistics.species)) if agnesi else bessel
         self.edge_embedding = EdgeEmbedding(radial, config.l_max, len(statistics.species))

@@ -12,9 +12,10 @@ from e3md.model.config import NequIPConfig
 from e3md.model.convolution import EdgeConvolution, reachable
 from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
 from e3md.model.gate import Gate
+from e3md.model.layout import harmonics_irreps
 from e3md.model.linear import Linear, SpeciesLinear
 from e3md.model.norm import RMSNorm
-from e3md.model.radial import MLP, BesselBasis, PairBessel
+from e3md.model.radial import MLP, BesselBasis, PairBessel, PolynomialEnvelope, XPLOREnvelope
 from e3md.model.reference import ReferenceEnergy
 from e3md.model.zbl import ZBL
 
@@ -33,7 +34,7 @@ class NequIPLayer(nn.Module):
         self.gate = Gate(irreps_out)
         gated = self.gate.irreps_in
         self.linear_up = Linear(irreps_in, irreps_in)
-        self.convolution = EdgeConvolution(irreps_in, config.l_max, gated)
+        self.convolution = EdgeConvolution(irreps_in, harmonics_of(config), gated)
         widths = [config.n_bessel, *config.radial_hidden, self.convolution.n_weights]
         self.radial_network = MLP(widths)
         self.linear_down = Linear(self.convolution.irreps_out, gated)
@@ -70,10 +71,12 @@ class NequIP(nn.Module):
 
     def __init__(self, config: NequIPConfig, statistics: Statistics) -> None:
         super().__init__()
-        bessel = BesselBasis(config.cutoff, config.n_bessel, config.envelope_power)
+        bessel = BesselBasis(config.cutoff, config.n_bessel, _envelope(config))
         pairs = (config.cutoff, statistics.species, config.pair_cutoffs)
         radial = PairBessel(bessel, *pairs) if config.pair_cutoffs else bessel
-        self.edge_embedding = EdgeEmbedding(radial, config.l_max, len(statistics.species))
+        self.edge_embedding = EdgeEmbedding(
+            radial, config.l_max, len(statistics.species), config.solid_harmonics
+        )
         hidden = hidden_irreps(config)
         n_scalars = hidden.count("0e")
         n_embedded = config.embedding_channels or n_scalars
@@ -81,7 +84,7 @@ class NequIP(nn.Module):
         wanted = [hidden] * (config.n_layers - 1) + [Irreps(f"{n_scalars}x0e")]
         irreps, layers, widths = Irreps(f"{n_embedded}x0e"), [], [0]
         for n, hidden in enumerate(wanted):
-            target = reachable(irreps, config.l_max, hidden)
+            target = reachable(irreps, harmonics_of(config), hidden)
             layers.append(NequIPLayer(irreps, target, config, statistics, first=n == 0))
             irreps = target
             widths.append(target.dim)
@@ -115,11 +118,23 @@ def hidden_irreps(config: NequIPConfig) -> Irreps:
     """Features between layers: if not given, `channels` of every l up to l_max."""
     if config.hidden_irreps is not None:
         return Irreps(config.hidden_irreps)
-    signs = (1,) if config.parity == "natural" else (1, -1)
+    signs = (1, -1) if config.parity == "both" else (1,)
+    inversion = -1 if config.parity != "none" else 1
     return Irreps(
         [
-            (config.channels, (degree, sign * (-1) ** degree))
+            (config.channels, (degree, sign * inversion**degree))
             for degree in range(config.l_max + 1)
             for sign in signs
         ]
     )
+
+
+def harmonics_of(config: NequIPConfig) -> Irreps:
+    """Irreps of the edges' harmonics."""
+    return harmonics_irreps(config.l_max, inversion=config.parity != "none")
+
+
+def _envelope(config: NequIPConfig) -> nn.Module:
+    if config.xplor_on is not None:
+        return XPLOREnvelope(config.cutoff, config.xplor_on)
+    return PolynomialEnvelope(config.cutoff, config.envelope_power)

@@ -26,15 +26,33 @@ class PolynomialEnvelope(nn.Module):
         return u * (x < 1.0)
 
 
+class XPLOREnvelope(nn.Module):
+    """1 up to `on`, then (r_c² − r²)²(r_c² + 2r² − 3r_on²)/(r_c² − r_on²)³; u and u' zero at r_c.
+
+    The XPLOR smoothing of HOOMD-blue. Its second derivative jumps at both ends.
+    """
+
+    def __init__(self, cutoff: float, on: float) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+        self.on = on
+
+    def forward(self, r: Tensor) -> Tensor:
+        """r: (n_edges,) Å -> (n_edges,)."""
+        rest, width = self.cutoff**2 - r * r, self.cutoff**2 - self.on**2
+        u = rest * rest * (3.0 * width - 2.0 * rest) / width**3
+        return torch.where(r < self.on, torch.ones_like(r), u) * (r < self.cutoff)
+
+
 class BesselBasis(nn.Module):
     """b_n(r) = sqrt(2/r_c) sin(nπr/r_c)/r · u(r) (arXiv:2003.03123, eq. 7)."""
 
     wavenumbers: Tensor
 
-    def __init__(self, cutoff: float, n_bessel: int, envelope_power: int) -> None:
+    def __init__(self, cutoff: float, n_bessel: int, envelope: nn.Module) -> None:
         super().__init__()
         self.prefactor = math.sqrt(2.0 / cutoff)
-        self.envelope = PolynomialEnvelope(cutoff, envelope_power)
+        self.envelope = envelope
         n = torch.arange(1, n_bessel + 1, dtype=torch.float64)
         self.register_buffer("wavenumbers", n * math.pi / cutoff)
 
@@ -89,6 +107,39 @@ class PairBessel(nn.Module):
     def forward(self, r: Tensor, pair: Tensor) -> Tensor:
         """r: (n_edges,) Å; pair: (n_edges,) as in EdgeEmbedding -> (n_edges, n_bessel)."""
         return self.basis(r * self.stretch[pair], pair)
+
+
+class SineBasis(nn.Module):
+    """sqrt(2/r_c) sin(k_n r)/r, k_n = nπ/r_c: the Bessel basis without its envelope."""
+
+    wavenumbers: Tensor
+
+    def __init__(self, cutoff: float, n_basis: int) -> None:
+        super().__init__()
+        self.prefactor = math.sqrt(2.0 / cutoff)
+        n = torch.arange(1, n_basis + 1, dtype=torch.float64)
+        self.register_buffer("wavenumbers", n * math.pi / cutoff)
+
+    def forward(self, r: Tensor) -> Tensor:
+        """r: (n_edges,) Å -> (n_edges, n_basis)."""
+        return torch.sin(r[:, None] * self.wavenumbers) * (self.prefactor / r)[:, None]
+
+
+class GaussianBasis(nn.Module):
+    """exp(-(r - μ_n)²/(2 σ_n²)), the centers from 0 to the cutoff, σ their distance."""
+
+    centers: Tensor
+    widths: Tensor
+
+    def __init__(self, cutoff: float, n_basis: int) -> None:
+        super().__init__()
+        centers = torch.linspace(0.0, cutoff, n_basis, dtype=torch.float64)
+        self.register_buffer("centers", centers)
+        self.register_buffer("widths", torch.full_like(centers, cutoff / (n_basis - 1)))
+
+    def forward(self, r: Tensor) -> Tensor:
+        """r: (n_edges,) Å -> (n_edges, n_basis)."""
+        return torch.exp(-0.5 * ((r[:, None] - self.centers) / self.widths).square())
 
 
 class MLP(nn.Module):

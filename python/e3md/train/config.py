@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from e3md.data.read import DataKeys
-from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig
+from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig
 
 
 class _Section(BaseModel):
@@ -123,8 +123,13 @@ def load_config(path: Path) -> Config:
         raise ConfigError(f"{path}:\n  " + "\n  ".join(lines)) from None
 
 
+ARCHITECTURES: dict[str, type[BaseModel]] = {
+    "nequip": NequIPConfig, "mace": MACEConfig, "schnet": SchNetConfig,
+}  # fmt: skip
+
+
 def _explain(item: Any) -> str:
-    where = [str(part) for part in item["loc"] if part not in ("nequip", "mace")]
+    where = [str(part) for part in item["loc"] if part not in ARCHITECTURES]
     key = ".".join(where)
     if item["type"] == "extra_forbidden":
         close = difflib.get_close_matches(where[-1], _known_keys(item["loc"]), n=1)
@@ -139,7 +144,7 @@ def _known_keys(location: tuple) -> list[str]:
     sections: dict[tuple, type[BaseModel]] = {
         (): Config, ("data",): DataConfig, ("data", "keys"): DataKeys,
         ("training",): TrainingConfig, ("training", "loss"): LossConfig,
-        ("model", "nequip"): NequIPConfig, ("model", "mace"): MACEConfig,
+        **{("model", arch): config for arch, config in ARCHITECTURES.items()},
     }  # fmt: skip
     section = sections.get(tuple(location[:-1]))
     return list(section.model_fields) if section else []

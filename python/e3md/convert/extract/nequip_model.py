@@ -7,7 +7,14 @@ import nequip
 import numpy as np
 import torch
 from e3nn.o3 import Irreps
-from neutral_file import Unsupported, main, with_calculator
+from neutral_file import (
+    Unsupported,
+    gate_gains,
+    linear_blocks,
+    main,
+    tensor_product_paths,
+    with_calculator,
+)
 
 MODULES = {  # of the energy model, beside layerN_convnet
     "type_embed", "spharm", "edge_norm", "bessel_encode", "factor", "per_atom_energy_readout",
@@ -17,7 +24,9 @@ MODULES = {  # of the energy model, beside layerN_convnet
 
 def load(path):
     from nequip.model.saved_models.load_utils import load_saved_model
+    from nequip.utils.global_state import set_global_state
 
+    set_global_state()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return load_saved_model(path).eval()
@@ -60,9 +69,7 @@ def radial(modules, species):
     if norm._rmax_recip.numel() > 1:
         cutoffs = (1.0 / norm._rmax_recip.double()).view(len(species), -1).tolist()
         table = {
-            f"{a}-{b}": cutoffs[i][j]
-            for i, a in enumerate(species)
-            for j, b in enumerate(species)
+            f"{a}-{b}": cutoffs[i][j] for i, a in enumerate(species) for j, b in enumerate(species)
         }
     hyperparameters = {
         "cutoff": cutoff,
@@ -70,7 +77,8 @@ def radial(modules, species):
         "n_bessel": bessel.num_bessels,
         "envelope_power": int(power),
     }
-    return hyperparameters, array(bessel.bessel_weights).reshape(-1)
+    wavenumbers = array(bessel.bessel_weights.double()).reshape(-1) * math.pi / cutoff
+    return hyperparameters, wavenumbers
 
 
 def mlp(function, name, arrays):
@@ -95,19 +103,6 @@ def readout(module, arrays):
     return mlp(function, "readout", arrays)
 
 
-def linear(module, name, arrays):
-    """An e3nn Linear: one array per pair of blocks, named by their irrep and place."""
-    expect(not module.bias.numel(), f"biases in {name}")
-    offset = 0
-    for instruction in module.instructions:
-        shape = instruction.path_shape
-        size = math.prod(shape)
-        weight = module.weight[offset : offset + size].view(shape).double()
-        place = f"{instruction.i_in}.{instruction.i_out}"
-        arrays[f"{name}.{place}"] = array(weight * instruction.path_weight)
-        offset += size
-
-
 def self_connection(module, embedding, name, arrays):
     """Contracted with each species' embedding: one matrix per species and pair of blocks."""
     offset = 0
@@ -122,52 +117,26 @@ def self_connection(module, embedding, name, arrays):
         offset += size
 
 
-def gains(gate):
-    """Gains of silu (even scalars and gates) and tanh (odd scalars)."""
-    functions = {"silu": torch.nn.functional.silu, "tanh": torch.tanh}
-    found = {"silu": None, "tanh": None}
-    for activation, irreps, where in (
-        (gate.act_scalars, gate.irreps_scalars, "scalars"),
-        (gate.act_gates, gate.irreps_gates, "gates"),
-    ):
-        for act, (_, irrep) in zip(activation.acts, irreps):  # noqa: B905 (also before 3.10)
-            name = "silu" if irrep.p == 1 else "tanh"
-            expect(where == "scalars" or irrep.p == 1, "odd gates")
-            expect(act.f is functions[name], f"the activation {act.f} of {irrep} {where}")
-            found[name] = float(act.cst)
-    return [found["silu"], found["tanh"]]
-
-
 def layer(convnet, embedding, n, arrays):
     expect(not convnet.resnet, "convnet_resnet = True")
     gate, conv = convnet.equivariant_nonlin, convnet.conv
     expect(type(gate).__name__ == "Gate", f"the nonlinearity {type(gate).__name__}")
     tp = conv.tp_scatter.tp
-    for instruction in tp.instructions:
-        irrep = tp.irreps_out[instruction.i_out].ir
-        expect(
-            math.isclose(instruction.path_weight, math.sqrt(irrep.dim), rel_tol=1e-9),
-            f"a tensor product path of weight {instruction.path_weight}",
-        )
-    linear(conv.linear_1, f"{n}.linear_1", arrays)
-    linear(conv.linear_2, f"{n}.linear_2", arrays)
+    linear_blocks(conv.linear_1, f"{n}.linear_1", arrays)
+    linear_blocks(conv.linear_2, f"{n}.linear_2", arrays)
     if conv.sc is not None:
         self_connection(conv.sc, embedding, f"{n}.sc", arrays)
     arrays[f"{n}.norms"] = array(conv.avg_num_neighbors_norm.norm_const).reshape(-1)
     widths = mlp(conv.edge_mlp, f"{n}.radial", arrays)
-    first, second = tp.irreps_in1, tp.irreps_in2
     return widths, {
         "irreps_in": str(conv.linear_1.irreps_in),
         "irreps_mid": str(conv.linear_2.irreps_in),
         "irreps_gated": str(conv.linear_2.irreps_out),
         "irreps_out": str(gate.irreps_out),
         "gated": str(gate.irreps_gated),
-        "paths": [
-            [str(first[i.i_in1].ir), str(second[i.i_in2].ir), str(tp.irreps_out[i.i_out].ir)]
-            for i in tp.instructions
-        ],
-        "gains": gains(gate),
-        "self_connection": conv.sc is not None,
+        "paths": tensor_product_paths(tp),
+        "gains": gate_gains(gate, {"silu": torch.nn.functional.silu, "tanh": torch.tanh}),
+        "self_connection": "none" if conv.sc is None else "species",
     }
 
 
@@ -194,7 +163,7 @@ def extract(path, head):
     scale_shift = modules["per_type_energy_scale_shift"]
     species = list(scale_shift.type_names)
     arrays = {"embedding": array(embed.embed_module.weight)}
-    hyperparameters, arrays["bessel"] = radial(modules, species)
+    hyperparameters, arrays["wavenumbers"] = radial(modules, species)
     names = sorted((n for n in modules if n.endswith("_convnet")), key=lambda n: int(n[5:-8]))
     found = [
         layer(modules[name], embed.embed_module.weight, n, arrays) for n, name in enumerate(names)
@@ -202,9 +171,7 @@ def extract(path, head):
     widths = [w for w, _ in found]
     expect(all(w == widths[0] for w in widths), f"radial networks of widths {widths}")
     harmonics = modules["spharm"].irreps_edge_sh
-    expect(
-        harmonics == Irreps.spherical_harmonics(harmonics.lmax), f"edge harmonics {harmonics}"
-    )
+    expect(harmonics == Irreps.spherical_harmonics(harmonics.lmax), f"edge harmonics {harmonics}")
     arrays["scales"] = per_species(scale_shift, "scales", len(species))
     arrays["shifts"] = per_species(scale_shift, "shifts", len(species))
     if "pair_potential" in modules:

@@ -84,6 +84,53 @@ def unpack_structures(arrays):
     return structures
 
 
+def linear_blocks(module, name, arrays):
+    """An e3nn Linear: one array per pair of blocks, named by their places, normalization included."""
+    if module.bias.numel():
+        raise Unsupported(f"biases in {name}")
+    offset = 0
+    for instruction in module.instructions:
+        size = int(np.prod(instruction.path_shape))
+        weight = module.weight[offset : offset + size].reshape(instruction.path_shape)
+        weight = weight.detach().double().cpu().numpy() * instruction.path_weight
+        arrays[f"{name}.{instruction.i_in}.{instruction.i_out}"] = weight
+        offset += size
+
+
+def gate_gains(gate, functions):
+    """Gains of silu (even scalars, gates) and tanh (odd scalars) in an e3nn Gate; None if not used.
+
+    functions: what the program may use for them, {"silu": ..., "tanh": ...}.
+    """
+    found: dict = {"silu": None, "tanh": None}
+    for activation, irreps, where in (
+        (gate.act_scalars, gate.irreps_scalars, "scalars"),
+        (gate.act_gates, gate.irreps_gates, "gates"),
+    ):
+        for act, (_, irrep) in zip(activation.acts, irreps):  # noqa: B905 (also before 3.10)
+            name = "silu" if irrep.p == 1 else "tanh"
+            if act.f is not functions[name] or (where == "gates" and irrep.p != 1):
+                raise Unsupported(f"the activation {act.f} of {irrep} {where}")
+            found[name] = float(act.cst)
+    return [found["silu"], found["tanh"]]
+
+
+def tensor_product_paths(tp):
+    """Irreps of feature, harmonic and message of each path, in the order of its weights."""
+    for instruction in tp.instructions:
+        irrep = tp.irreps_out[instruction.i_out].ir
+        if abs(instruction.path_weight - irrep.dim**0.5) > 1e-9:
+            raise Unsupported(f"a tensor product path of weight {instruction.path_weight}")
+    return [
+        [
+            str(tp.irreps_in1[i.i_in1].ir),
+            str(tp.irreps_in2[i.i_in2].ir),
+            str(tp.irreps_out[i.i_out].ir),
+        ]
+        for i in tp.instructions
+    ]
+
+
 def with_calculator(structures, calculator):
     """Energy (eV), forces (eV/Å) and, for periodic cells, stress (3, 3) (eV/Å³) by an ASE calculator."""
     arrays = {}

@@ -1,0 +1,70 @@
+"""Dense layers with biases, for networks that need not vanish with their input."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from e3md.model.config import Activation
+from e3md.model.radial import SILU_GAIN
+
+GAINS: dict[Activation, float] = {  # 1/sqrt(E[f²]) over N(0, 1)
+    "shifted_softplus": 1.8755962561350425,
+    "silu": SILU_GAIN,
+}
+LOG2 = math.log(2.0)
+
+
+class DenseLayer(nn.Module):
+    """x W/sqrt(n) + b."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.scale = 1.0 / math.sqrt(n_in)
+        self.weight = nn.Parameter(torch.randn(n_in, n_out, dtype=torch.float64))
+        self.bias = nn.Parameter(torch.zeros(n_out, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (n, n_in) -> (n, n_out)."""
+        return x @ (self.weight * self.scale) + self.bias
+
+
+class Dense(nn.Module):
+    """Layers with biases, the activation between them, unit-variance scaling.
+
+    "shifted_softplus" is ln(1 + eˣ) - ln 2 (Schütt et al., arXiv:1706.08566).
+    """
+
+    def __init__(self, widths: list[int], activation: Activation) -> None:
+        super().__init__()
+        self.shifted = activation == "shifted_softplus"
+        self.gain = GAINS[activation]
+        self.layers = nn.ModuleList(
+            DenseLayer(n_in, n_out) for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (n, widths[0]) -> (n, widths[-1])."""
+        for n, layer in enumerate(self.layers):
+            if n > 0:
+                x = self._activate(x) * self.gain
+            x = layer(x)
+        return x
+
+    def _activate(self, x: Tensor) -> Tensor:
+        if self.shifted:
+            return torch.nn.functional.softplus(x) - LOG2
+        return torch.nn.functional.silu(x)
+
+
+class GatedDense(nn.Module):
+    """Dense layers times the sigmoid of others of the same widths."""
+
+    def __init__(self, widths: list[int], activation: Activation) -> None:
+        super().__init__()
+        self.values = Dense(widths, activation)
+        self.gates = Dense(widths, activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (n, widths[0]) -> (n, widths[-1])."""
+        return self.values(x) * torch.sigmoid(self.gates(x))

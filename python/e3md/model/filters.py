@@ -1,0 +1,79 @@
+"""Filters of continuous-filter convolutions: a network of the distance times a cutoff function.
+
+W(r) = network(basis(r)) · u(r) (Schütt et al., arXiv:1706.08566, eq. 4). The network has biases, so
+that only u makes W vanish at the cutoff; it travels with the basis, as one more column.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from e3md.model.config import Activation, FilterConfig
+from e3md.model.dense import Dense
+from e3md.model.radial import GaussianBasis, PolynomialEnvelope, SineBasis
+
+
+class CosineCutoff(nn.Module):
+    """u(r) = (1 + cos(πr/r_c))/2: its second derivative jumps at the cutoff."""
+
+    def __init__(self, cutoff: float) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+
+    def forward(self, r: Tensor) -> Tensor:
+        """r: (n_edges,) Å -> (n_edges,)."""
+        return 0.5 * (torch.cos(r * (math.pi / self.cutoff)) + 1.0) * (r < self.cutoff)
+
+
+class MollifierCutoff(nn.Module):
+    """u(r) = exp(1 - 1/(1 - (r/r_c)²)), smooth to any order."""
+
+    def __init__(self, cutoff: float) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+        self.smallest = 1e-3  # of 1 - (r/r_c)², where exp(-1000) is zero in any precision
+
+    def forward(self, r: Tensor) -> Tensor:
+        """r: (n_edges,) Å -> (n_edges,)."""
+        left = (1.0 - (r / self.cutoff).square()).clamp(min=self.smallest)
+        return torch.exp(1.0 - 1.0 / left)
+
+
+class FilterBasis(nn.Module):
+    """A radial basis, not enveloped, with the cutoff function as its last column."""
+
+    def __init__(self, config: FilterConfig) -> None:
+        super().__init__()
+        self.basis: nn.Module
+        self.envelope: nn.Module
+        match config.basis:
+            case "gaussian":
+                self.basis = GaussianBasis(config.cutoff, config.n_basis)
+            case "bessel":
+                self.basis = SineBasis(config.cutoff, config.n_basis)
+        match config.cutoff_function:
+            case "polynomial":
+                self.envelope = PolynomialEnvelope(config.cutoff, config.envelope_power)
+            case "cosine":
+                self.envelope = CosineCutoff(config.cutoff)
+            case "mollifier":
+                self.envelope = MollifierCutoff(config.cutoff)
+
+    def forward(self, r: Tensor, pair: Tensor) -> Tensor:
+        """r: (n_edges,) Å; pair: as in EdgeEmbedding, not used -> (n_edges, n_basis + 1)."""
+        return torch.cat([self.basis(r), self.envelope(r)[:, None]], dim=1)
+
+
+class FilterNetwork(nn.Module):
+    """Dense layers on the basis of FilterBasis, times its last column."""
+
+    def __init__(self, widths: list[int], activation: Activation) -> None:
+        super().__init__()
+        self.n_basis = widths[0]
+        self.network = Dense(widths, activation)
+
+    def forward(self, radial: Tensor) -> Tensor:
+        """radial: (n_edges, n_basis + 1) -> (n_edges, widths[-1])."""
+        basis, envelope = radial.narrow(1, 0, self.n_basis), radial.narrow(1, self.n_basis, 1)
+        return self.network(basis) * envelope
