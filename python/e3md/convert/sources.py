@@ -15,14 +15,15 @@ from e3md.convert.neutral import ConversionError, Converted, Neutral
 class Source:
     """One kind of foreign model."""
 
-    name: str  # of convert/NAME.py and convert/extract/NAME_model.py
+    name: str  # of convert/extract/NAME_model.py
     program: str  # as its users call it
+    builder: str  # convert/BUILDER.py, which makes the e3md model
     pickled: bool = True  # reading it runs code of the file
 
     @property
     def build(self) -> Callable[[Neutral], Converted]:
         """Neutral form -> e3md model."""
-        module: Any = importlib.import_module(f"e3md.convert.{self.name}")
+        module: Any = importlib.import_module(f"e3md.convert.{self.builder}")
         return module.build
 
     @property
@@ -34,12 +35,13 @@ class Source:
 SOURCES = {
     source.name: source
     for source in (
-        Source("mace", "mace-torch"),
-        Source("nequip", "nequip"),
-        Source("sevennet", "sevenn"),
-        Source("nequix", "nequix", pickled=False),
-        Source("schnetpack", "schnetpack"),
-        Source("matgl", "matgl"),
+        Source("mace", "mace-torch", "mace"),
+        Source("nequip", "nequip", "nequip"),
+        Source("sevennet", "sevenn", "nequip"),
+        Source("sevennet_deployed", "torch", "nequip", pickled=False),
+        Source("nequix", "nequix", "nequix", pickled=False),
+        Source("schnetpack", "schnetpack", "schnetpack"),
+        Source("matgl", "matgl", "matgl"),
     )
 }
 _PACKAGES = {  # top-level package whose classes a pickle names -> source; the first found counts
@@ -86,14 +88,12 @@ def _of_file(path: Path) -> str | None:
 
 
 def _of_archive(archive: zipfile.ZipFile) -> str | None:
-    """A TorchScript archive has code/; torch.save writes data.pkl alone."""
+    """A TorchScript archive has code; torch.save writes data.pkl alone."""
     names = archive.namelist()
     pickles = [name for name in names if name.endswith("data.pkl")]
-    packages = {name for n in pickles for name in _names(archive.read(n))}
-    if any("/code/" in name for name in names):
-        code = {name.split("/code/__torch__/")[-1].split("/")[0] for name in names}
-        packages |= {name.split(".")[0] for name in code}
-    return _named(packages)
+    if any("/code/__torch__/sevenn/" in name for name in names):
+        return "sevennet_deployed"
+    return _named({name for n in pickles for name in _names(archive.read(n))})
 
 
 def _names(pickle: bytes) -> set[str]:

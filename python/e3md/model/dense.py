@@ -12,7 +12,6 @@ GAINS: dict[Activation, float] = {  # 1/sqrt(E[f²]) over N(0, 1)
     "shifted_softplus": 1.8755962561350425,
     "silu": SILU_GAIN,
 }
-LOG2 = math.log(2.0)
 
 
 class DenseLayer(nn.Module):
@@ -53,7 +52,7 @@ class Dense(nn.Module):
 
     def _activate(self, x: Tensor) -> Tensor:
         if self.shifted:
-            return torch.nn.functional.softplus(x) - LOG2
+            return torch.nn.functional.softplus(x) - math.log(2.0)
         return torch.nn.functional.silu(x)
 
 

@@ -1,0 +1,98 @@
+"""SchNetPack weights in e3md's SchNet.
+
+The networks are the same; e3md divides by the square root of the number of inputs of a layer and
+multiplies by the gain of its activation, which goes into the weights.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from ase.data import chemical_symbols
+from torch import Tensor
+
+from e3md.convert.neutral import Converted, Hyperparameters, Neutral, load_weights
+from e3md.data.statistics import Statistics
+from e3md.model.build import build_model
+from e3md.model.config import Activation, SchNetConfig
+from e3md.model.dense import GAINS
+
+
+class SchNetPackHyperparameters(Hyperparameters):
+    """What extract/schnetpack_model.py writes."""
+
+    representation: Literal["schnet"]
+    cutoff: float
+    cutoff_function: Literal["cosine", "mollifier"]
+    basis: Literal["gaussian", "bessel"]
+    n_basis: int
+    n_layers: int
+    channels: int
+    filter_channels: int
+    activation: Activation
+    readout_hidden: tuple[int, ...]
+    readout_activation: Activation
+    scale: float
+
+
+def build(neutral: Neutral) -> Converted:
+    """The e3md model with the weights of a SchNetPack model, in float64.
+
+    Raises:
+        ConversionError: naming options or weights that have no counterpart.
+    """
+    hyper = neutral.parse(SchNetPackHyperparameters)
+    offsets = neutral.take("offsets").tolist()
+    statistics = Statistics(
+        species=tuple(chemical_symbols[1 : len(offsets) + 1]),
+        e0s=tuple(offsets),
+        scale=hyper.scale,
+        shift=0.0,
+        avg_num_neighbors=1.0,
+    )
+    config = SchNetConfig(**hyper.model_dump(exclude={"representation", "scale"}))
+    model = build_model(config, statistics, torch.float64)
+    weights = {"species_embedding.weight": neutral.take("embedding")}
+    weights |= basis_weights(neutral, hyper.basis)
+    for n in range(hyper.n_layers):
+        weights |= _layer_weights(neutral, n, hyper)
+    weights |= dense_weights(
+        neutral, "readout", len(hyper.readout_hidden) + 1, hyper.readout_activation
+    )
+    load_weights(model, weights)
+    neutral.check_all_taken()
+    return Converted(model, config, statistics)
+
+
+def basis_weights(neutral: Neutral, basis: str) -> dict[str, Tensor]:
+    """Centers and widths, or wavenumbers, as the program rounded or trained them."""
+    names = ("centers", "widths") if basis == "gaussian" else ("wavenumbers",)
+    return {f"edge_embedding.radial.basis.{name}": neutral.take(f"basis.{name}") for name in names}
+
+
+def basis_gain(basis: str, cutoff: float) -> float:
+    """What e3md's basis is multiplied with: the program's sin(kr)/r has no prefactor."""
+    return math.sqrt(2.0 / cutoff) if basis == "bessel" else 1.0
+
+
+def dense_weights(
+    neutral: Neutral, name: str, n_layers: int, activation: Activation, gain: float = 1.0
+) -> dict[str, Tensor]:
+    """Layers `name`, whose inputs are `gain` times larger in e3md."""
+    weights = {}
+    for k in range(n_layers):
+        weight = neutral.take(f"{name}.{k}.weight").T
+        scale = math.sqrt(len(weight)) / (GAINS[activation] if k else gain)
+        weights[f"{name}.layers.{k}.weight"] = weight * scale
+        weights[f"{name}.layers.{k}.bias"] = neutral.take(f"{name}.{k}.bias")
+    return weights
+
+
+def _layer_weights(neutral: Neutral, n: int, hyper: SchNetPackHyperparameters) -> dict[str, Tensor]:
+    linear = neutral.take(f"{n}.linear").T
+    gain = basis_gain(hyper.basis, hyper.cutoff)
+    weights = {f"{n}.linear.blocks.0.weight": linear * math.sqrt(len(linear))}
+    filters = dense_weights(neutral, f"{n}.filters", 2, hyper.activation, gain)
+    weights |= {name.replace(".filters.", ".filters.network."): w for name, w in filters.items()}
+    weights |= dense_weights(neutral, f"{n}.network", 2, hyper.activation)
+    return {f"layers.{name}": weight for name, weight in weights.items()}
