@@ -9,8 +9,11 @@ from e3nn import o3
 from e3nn.o3 import Irreps
 from torch import Tensor
 
+from e3md.model.config import SchNetConfig
 from e3md.model.convolution import EdgeConvolution
 from e3md.model.couplings import coupling_tensors
+from e3md.model.dense import GAINS, Dense
+from e3md.model.filters import CosineCutoff, FilterBasis, FilterNetwork, MollifierCutoff
 from e3md.model.gate import Gate
 from e3md.model.harmonics import SphericalHarmonics
 from e3md.model.layout import Layout, harmonics_irreps
@@ -239,3 +242,41 @@ def test_envelope_meets_zero_with_two_derivatives(power: int) -> None:
     (second,) = torch.autograd.grad(first, r)
     assert max(value.abs().item(), first.abs().item(), second.abs().item()) < 1e-4
     assert PolynomialEnvelope(4.0, power)(torch.tensor([4.0, 5.0])).abs().max() == 0
+
+
+@pytest.mark.parametrize("name", ["shifted_softplus", "silu"])
+def test_dense_layers_are_torchs(name: str) -> None:
+    function = {
+        "shifted_softplus": lambda x: torch.nn.functional.softplus(x) - math.log(2.0),
+        "silu": torch.nn.functional.silu,
+    }[name]
+    dense, x = Dense([4, 6, 3], name), torch.randn(10, 4)
+    first, last = dense.layers
+    torch.nn.init.normal_(first.bias)
+    torch.nn.init.normal_(last.bias)
+    hidden = function(x @ first.weight / 2.0 + first.bias) * GAINS[name]
+    expected = hidden @ last.weight / math.sqrt(6.0) + last.bias
+    torch.testing.assert_close(dense(x), expected, **EXACT)
+    normal = torch.randn(1_000_000)
+    assert (function(normal) * GAINS[name]).square().mean().item() == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("cutoff", [CosineCutoff(3.0), MollifierCutoff(3.0)])
+def test_cutoff_functions_fall_from_one_to_zero(cutoff: torch.nn.Module) -> None:
+    r = torch.linspace(0, 4, 401).requires_grad_()
+    values = cutoff(r)
+    (slope,) = torch.autograd.grad(values.sum(), r)
+    assert values[0] == 1.0
+    assert (slope <= 0).all()
+    assert not values[301:].any()
+    assert slope[299:].abs().max() < 0.02
+
+
+def test_filters_are_networks_of_gaussians_times_the_cutoff() -> None:
+    config = SchNetConfig(cutoff=3.0, n_basis=4, cutoff_function="cosine")
+    basis, filters = FilterBasis(config), FilterNetwork([4, 5, 2], "shifted_softplus")
+    torch.nn.init.normal_(filters.network.layers[1].bias)
+    r = torch.linspace(0.1, 3.5, 20)
+    gaussians = torch.exp(-0.5 * (r[:, None] - torch.arange(4.0)).square())
+    expected = filters.network(gaussians) * CosineCutoff(3.0)(r)[:, None]
+    torch.testing.assert_close(filters(basis(r, r.long())), expected, **EXACT)

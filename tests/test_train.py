@@ -35,6 +35,17 @@ def test_the_loss_falls(run_dir: Path) -> None:
     assert losses[-1] < 0.7 * losses[0]
 
 
+@pytest.mark.parametrize("arch", ["mace", "schnet"])
+def test_every_architecture_learns(arch: str, tmp_path: Path) -> None:
+    small = {"n_layers": 2, "cutoff": 5.0}
+    small |= {"hidden_irreps": "4x0e+4x1o", "l_max": 1} if arch == "mace" else {"channels": 8}
+    path = write_run(tmp_path, max_epochs=5)
+    settings = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**settings, "model": {"arch": arch, **small}}))
+    losses = read_metrics(train(path) / METRICS)["train_loss"]
+    assert losses[-1] < 0.9 * losses[0]
+
+
 def test_the_report_has_errors_curves_and_the_configuration(run_dir: Path) -> None:
     report = run_dir / "report"
     errors = json.loads((report / "errors.json").read_text())
