@@ -39,8 +39,8 @@ def read_fixture(path: Path) -> tuple[Neutral, str, list[Reference]]:
         part, _, key = name.partition("/")
         parts[part][key] = array
     weights = {name: torch.from_numpy(array) for name, array in parts["weights"].items()}
-    neutral = Neutral(header["source"], header["version"], header["hyperparameters"], weights)
-    return neutral, header["dtype"], references(parts["references"])
+    about = (header["source"], header["version"], header["dtype"], header["hyperparameters"])
+    return Neutral(*about, weights), header["tolerance"], references(parts["references"])
 
 
 @pytest.fixture(scope="module")

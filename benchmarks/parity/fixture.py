@@ -30,5 +30,5 @@ with tempfile.TemporaryDirectory() as name:
     _, results = neutral_file.read(folder / "results.safetensors")
 arrays = {f"weights/{name}": array for name, array in weights.items()}
 arrays |= {f"references/{name}": array for name, array in results.items()}
-neutral_file.write(args.output, {**header, "dtype": dtype}, arrays)
+neutral_file.write(args.output, {**header, "tolerance": dtype}, arrays)
 print(f"{args.output}: {args.output.stat().st_size / 1000:.0f} kB")

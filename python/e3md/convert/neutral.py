@@ -33,22 +33,19 @@ class Neutral:
 
     source: str  # program, as in sources.SOURCES
     version: str  # of the program
+    dtype: str  # of the weights as the program stored them, "float32" or "float64"
     hyperparameters: dict[str, Any]
     weights: dict[str, Tensor]
     _taken: set[str] = field(default_factory=set)
-
-    @property
-    def dtype(self) -> str:
-        """Of the weights as the program stored them, "float32" or "float64"."""
-        stored = [w.dtype for w in self.weights.values() if w.is_floating_point() and w.ndim > 1]
-        return "float32" if stored and stored[0] == torch.float32 else "float64"
 
     @classmethod
     def read(cls, path: str | Path) -> "Neutral":
         """From a file that an extraction script wrote."""
         header, arrays = neutral_file.read(path)
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return cls(header["source"], header["version"], header["hyperparameters"], weights)
+        return cls(
+            header["source"], header["version"], header["dtype"], header["hyperparameters"], weights
+        )
 
     def parse(self, schema: type[H]) -> H:
         """The hyperparameters, checked.

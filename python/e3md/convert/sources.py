@@ -38,7 +38,7 @@ SOURCES = {
         Source("mace", "mace-torch", "mace"),
         Source("nequip", "nequip", "nequip"),
         Source("sevennet", "sevenn", "nequip"),
-        Source("sevennet_deployed", "torch", "nequip", pickled=False),
+        Source("sevennet_deployed", "sevenn (deployed)", "nequip", pickled=False),
         Source("nequix", "nequix", "nequix", pickled=False),
         Source("schnetpack", "schnetpack", "schnetpack"),
         Source("matgl", "matgl", "matgl"),

@@ -265,7 +265,9 @@ def extract(path, head):
         **radial_hyperparameters(model.radial_embedding, arrays),
     }
     version = mace.__version__
-    return {"source": "mace", "version": version, "hyperparameters": hyperparameters}, arrays
+    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    header = {"source": "mace", "version": version, "dtype": dtype}
+    return {**header, "hyperparameters": hyperparameters}, arrays
 
 
 def evaluate(path, head, structures):

@@ -184,8 +184,9 @@ def extract(path, head):
         readout_hidden=readout(modules["per_atom_energy_readout"], arrays),
         zbl="pair_potential" in modules,
     )
-    header = {"source": "nequip", "version": nequip.__version__, "hyperparameters": hyperparameters}
-    return header, arrays
+    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    header = {"source": "nequip", "version": nequip.__version__, "dtype": dtype}
+    return {**header, "hyperparameters": hyperparameters}, arrays
 
 
 def evaluate(path, head, structures):

@@ -56,8 +56,8 @@ def extract(path, head):
         raise Unsupported(f"a file without {', '.join(missing)}")
     hyperparameters = {name: header[key] for key, name in ARCHITECTURE.items()}
     weights = {f"{k}": array for k, array in enumerate(arrays)}
-    neutral = {"source": "nequix", "version": "nqx", "hyperparameters": hyperparameters}
-    return neutral, weights
+    header = {"source": "nequix", "version": "nqx", "dtype": "float32"}
+    return {**header, "hyperparameters": hyperparameters}, weights
 
 
 def evaluate(path, head, structures):

@@ -146,7 +146,7 @@ def with_calculator(structures, calculator):
 def main(extract, evaluate):
     """Command line of a script: `extract SOURCE OUTPUT` or `evaluate SOURCE OUTPUT STRUCTURES`.
 
-    extract(path, head) -> (header, arrays): hyperparameters and weights.
+    extract(path, head) -> (header, arrays): source, version, dtype, hyperparameters; and weights.
     evaluate(path, head, structures) -> (dtype, arrays): results as `with_calculator` gives them, and
     the arithmetic they were made in, "float32" or "float64".
     """

@@ -242,7 +242,8 @@ def extract(path, head):
         "scale": scale * unit,
     }
     arrays["offsets"] = offsets * unit
-    header = {"source": "schnetpack", "version": schnetpack.__version__}
+    dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+    header = {"source": "schnetpack", "version": schnetpack.__version__, "dtype": dtype}
     return {**header, "hyperparameters": hyperparameters}, arrays
 
 

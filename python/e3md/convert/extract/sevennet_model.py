@@ -112,7 +112,7 @@ def readout(modules, arrays):
         return network(modules["readout_FCN"].fcn, "readout", arrays)
     product = None
     for name in ("reduce_input_to_hidden", "reduce_hidden_to_energy"):
-        found = {}
+        found: dict = {}
         linear_blocks(modules[name].linear, name, found)
         expect(len(found) == 1, f"{name} of several irreps")
         (matrix,) = found.values()
@@ -133,7 +133,8 @@ def extract(path, head):
     modules = dict(model.named_children())
     numbers = sorted(config["_type_map"], key=config["_type_map"].get)
     n = len(numbers)
-    arrays, embedding = {}, {}
+    arrays: dict = {}
+    embedding: dict = {}
     linear_blocks(modules["onehot_to_feature_x"].linear, "embedding", embedding)
     arrays["embedding"] = embedding["embedding.0.0"]
     edges = modules["edge_embedding"]
@@ -157,8 +158,8 @@ def extract(path, head):
         "parity": "natural" if config["is_parity"] else "none",
         "solid_harmonics": not config["_normalize_sph"],
     }
-    version = sevenn.__version__
-    return {"source": "sevennet", "version": version, "hyperparameters": hyperparameters}, arrays
+    header = {"source": "sevennet", "version": sevenn.__version__, "dtype": "float32"}
+    return {**header, "hyperparameters": hyperparameters}, arrays
 
 
 def double_calculator(path):
@@ -201,7 +202,7 @@ def evaluate(path, head, structures):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         calculator = double_calculator(path)
-    return "float32", with_calculator(structures, calculator)
+    return "float64", with_calculator(structures, calculator)
 
 
 if __name__ == "__main__":
