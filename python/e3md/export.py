@@ -34,6 +34,7 @@ class TrainingRecord(BaseModel):
     data: list[DataFile] = []
     seed: int = 0
     test_errors: dict[str, float] = {}
+    converted_from: str = ""
 
 
 def save_model(

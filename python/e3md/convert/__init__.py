@@ -11,6 +11,7 @@ from e3md.convert.neutral import ConversionError, Converted, Neutral
 from e3md.convert.peer import Peer, interpreter
 from e3md.convert.sources import SOURCES, detect
 from e3md.convert.structures import perturbed_structures
+from e3md.data.read import file_sha256
 from e3md.export import TrainingRecord, save_model
 from e3md.model.build import set_dtype
 
@@ -64,7 +65,8 @@ def convert(
         neutral = Neutral.read(Path(folder) / "neutral.safetensors")
         converted = build(neutral)
         difference = _check(converted, peer, Path(folder), console)
-    _write(converted, dtype or neutral.dtype, Path(output))
+    origin = f"{source.program} {neutral.version}: {Path(path).name}, {_sha256(Path(path))}"
+    _write(converted, dtype or neutral.dtype, origin, Path(output))
     console.print(f"wrote {output}", highlight=False)
     return difference
 
@@ -90,6 +92,11 @@ def _check(converted: Converted, peer: Peer, folder: Path, console: Console) -> 
     return found
 
 
-def _write(converted: Converted, dtype: str, output: Path) -> None:
+def _sha256(path: Path) -> str:
+    return f"SHA-256 {file_sha256(path)}" if path.is_file() else "a folder"
+
+
+def _write(converted: Converted, dtype: str, origin: str, output: Path) -> None:
     set_dtype(converted.model, getattr(torch, dtype))
-    save_model(converted.model, converted.config, converted.statistics, TrainingRecord(), output)
+    record = TrainingRecord(converted_from=origin)
+    save_model(converted.model, converted.config, converted.statistics, record, output)
