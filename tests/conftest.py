@@ -11,7 +11,14 @@ from ase import Atoms
 
 from e3md.data.statistics import Statistics
 from e3md.export import TrainingRecord, save_model
-from e3md.model import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig, build_model
+from e3md.model import (
+    MACEConfig,
+    ModelConfig,
+    NequIPConfig,
+    SchNetConfig,
+    SO3NetConfig,
+    build_model,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -34,9 +41,10 @@ def small_config(arch: str, **overrides: object) -> ModelConfig:
     """A small configuration of an architecture, fast enough for tests."""
     if arch == "nequip":
         return NequIPConfig(**{"channels": 8, "radial_hidden": (16,), "cutoff": 4.0, **overrides})
-    if arch == "schnet":
+    if arch in ("schnet", "so3net"):
+        kind = SchNetConfig if arch == "schnet" else SO3NetConfig
         small = {"channels": 8, "n_basis": 10, "readout_hidden": (6,), "cutoff": 4.0}
-        return SchNetConfig(**{**small, **overrides})
+        return kind(**{**small, **overrides})
     small = {"hidden_irreps": "8x0e+8x1o", "l_max": 2, "radial_hidden": (16,), "cutoff": 4.0}
     return MACEConfig(**{**small, **overrides})
 

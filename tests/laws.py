@@ -46,6 +46,11 @@ CONFIGS: dict[str, ModelConfig] = {
         "schnet", basis="bessel", filter_channels=5, activation="silu", n_layers=2, zbl=True
     ),
     "schnet-mollifier": small_config("schnet", cutoff_function="mollifier", n_layers=1),
+    "so3net": small_config("so3net"),
+    "so3net-l0": small_config("so3net", l_max=0, n_layers=1),
+    "so3net-l3-gated": small_config(
+        "so3net", l_max=3, n_layers=2, basis="bessel", gated_readout=True, zbl=True
+    ),
 }
 
 

@@ -1,5 +1,6 @@
 """Each block against e3nn's reference or the equation it implements."""
 
+import itertools
 import math
 
 import pytest
@@ -20,6 +21,7 @@ from e3md.model.layout import Layout, harmonics_irreps
 from e3md.model.linear import Linear, SpeciesLinear
 from e3md.model.product import SymmetricContraction
 from e3md.model.radial import BesselBasis, PolynomialEnvelope
+from e3md.model.tied import ChannelProduct, TiedConvolution, clebsch_gordan
 
 EXACT = {"atol": 1e-12, "rtol": 1e-12}
 
@@ -280,3 +282,31 @@ def test_filters_are_networks_of_gaussians_times_the_cutoff() -> None:
     gaussians = torch.exp(-0.5 * (r[:, None] - torch.arange(4.0)).square())
     expected = filters.network(gaussians) * CosineCutoff(3.0)(r)[:, None]
     torch.testing.assert_close(filters(basis(r, r.long())), expected, **EXACT)
+
+
+@pytest.mark.parametrize("l_max", [0, 1, 2, 3])
+def test_tied_products_are_sums_of_e3nns_paths(l_max: int) -> None:
+    """Each path against e3nn's full contraction, with its phase; weights of the harmonic's degree."""
+    channels, dim = 3, (l_max + 1) ** 2
+    product, convolution = ChannelProduct(l_max, l_max), TiedConvolution(l_max, l_max, channels)
+    a, b = torch.randn(4, dim, channels), torch.randn(4, dim, channels)
+    edge_index = torch.stack([torch.arange(4), torch.tensor([2, 0, 3, 1])])
+    weights = torch.randn(4, l_max + 1, channels)
+    expected, message = torch.zeros(4, dim, channels), torch.zeros(4, dim, channels)
+    for l1, l2, l3 in itertools.product(range(l_max + 1), repeat=3):
+        if abs(l1 - l2) <= l3 <= l1 + l2 and (l1 + l2 + l3) % 2 == 0:
+            s1, s2, s3 = (slice(n**2, (n + 1) ** 2) for n in (l1, l2, l3))
+            c = o3.wigner_3j(l1, l2, l3) * math.sqrt(2 * l3 + 1) * (-1) ** ((l1 + l2 - l3) // 2)
+            expected[:, s3] += torch.einsum("ijk,nic,njc->nkc", c, a[:, s1], b[:, s2])
+            sent = a[edge_index[1]][:, s1] * weights[:, l2, None]
+            message[:, s3] += torch.einsum("ijk,nic,nj->nkc", c, sent, b[:, s2, 0])
+    torch.testing.assert_close(product(a, b), expected, **EXACT)
+    found = convolution(a.flatten(1), b[:, :, 0], weights.flatten(1), edge_index, 4)
+    torch.testing.assert_close(found, message.flatten(1), **EXACT)
+
+
+def test_the_phase_is_condon_and_shortleys() -> None:
+    """Scalars of two vectors carry the sign of ⟨1 0 1 0|0 0⟩ = -1/√3, vectors with scalars +1."""
+    assert clebsch_gordan(1, 1, 0)[1, 1, 0].item() == pytest.approx(-1 / math.sqrt(3))
+    assert clebsch_gordan(1, 1, 2)[1, 1, 2].item() == pytest.approx(math.sqrt(2 / 3))
+    assert clebsch_gordan(1, 0, 1)[1, 0, 1].item() == pytest.approx(1.0)

@@ -35,7 +35,7 @@ def test_the_loss_falls(run_dir: Path) -> None:
     assert losses[-1] < 0.7 * losses[0]
 
 
-@pytest.mark.parametrize("arch", ["mace", "schnet"])
+@pytest.mark.parametrize("arch", ["mace", "schnet", "so3net"])
 def test_every_architecture_learns(arch: str, tmp_path: Path) -> None:
     small = {"n_layers": 2, "cutoff": 5.0}
     small |= {"hidden_irreps": "4x0e+4x1o", "l_max": 1} if arch == "mace" else {"channels": 8}

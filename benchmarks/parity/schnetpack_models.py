@@ -1,4 +1,4 @@
-"""Random-weight SchNet models over a grid of options, saved by SchNetPack.
+"""Random-weight SchNet and SO3net models over a grid of options, saved by SchNetPack.
 
     OTHER/bin/python benchmarks/parity/schnetpack_models.py OUTPUT_FOLDER
 
@@ -74,7 +74,31 @@ SCHNET = {
     "all_elements": {"elements": 100},
     "float32": {"dtype": torch.float32},
 }
-CASES = {f"schnet_{name}": (spk.representation.SchNet, case) for name, case in SCHNET.items()}
+SO3NET = {
+    "default": {"representation": {"lmax": 2}},
+    "l0": {"representation": {"lmax": 0}},
+    "l1": {"representation": {"lmax": 1}},
+    "l3": {"representation": {"lmax": 3}, "n_interactions": 2},
+    "one_layer": {"representation": {"lmax": 2}, "n_interactions": 1},
+    "five_layers": {"representation": {"lmax": 1}, "n_interactions": 5},
+    "shared": {"representation": {"lmax": 2, "shared_interactions": True}},
+    "vectors": {"representation": {"lmax": 1, "return_vector_representation": True}},
+    "mollifier": {"representation": {"lmax": 2}, "cutoff": MollifierCutoff},
+    "bessel": {"representation": {"lmax": 2}, "basis": lambda: BesselRBF(6, CUTOFF)},
+    "trained_basis": {
+        "representation": {"lmax": 2},
+        "basis": lambda: GaussianRBF(8, CUTOFF, trainable=True),
+    },
+    "offsets": {
+        "representation": {"lmax": 2},
+        "readout": {"n_hidden": [7], "activation": shifted_softplus},
+        "postprocessors": lambda: [*scaled("energy", "forces"), offsets(True, True)],
+    },
+    "float32": {"representation": {"lmax": 2}, "dtype": torch.float32},
+}
+CASES = {f"schnet_{name}": (spk.representation.SchNet, case) for name, case in SCHNET.items()} | {
+    f"so3net_{name}": (spk.representation.SO3net, case) for name, case in SO3NET.items()
+}
 
 
 def build(kind, options):
@@ -101,9 +125,10 @@ def build(kind, options):
         output_modules=outputs,
         postprocessors=options["postprocessors"](),
     )
+    noise = 0.1 if kind is spk.representation.SchNet else 0.15
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
+            parameter += noise * torch.randn_like(parameter)
     return model.to(options["dtype"]).eval()
 
 

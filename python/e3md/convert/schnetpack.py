@@ -1,4 +1,4 @@
-"""SchNetPack weights in e3md's SchNet.
+"""SchNetPack weights in e3md's SchNet and SO3Net.
 
 The networks are the same; e3md divides by the square root of the number of inputs of a layer and
 multiplies by the gain of its activation, which goes into the weights.
@@ -11,28 +11,41 @@ import torch
 from ase.data import chemical_symbols
 from torch import Tensor
 
+from e3md.convert import so3net
 from e3md.convert.neutral import Converted, Hyperparameters, Neutral, load_weights
 from e3md.data.statistics import Statistics
 from e3md.model.build import build_model
-from e3md.model.config import Activation, SchNetConfig
+from e3md.model.config import Activation, SchNetConfig, SO3NetConfig
 from e3md.model.dense import GAINS
 
 
-class SchNetPackHyperparameters(Hyperparameters):
-    """What extract/schnetpack_model.py writes."""
+class Common(Hyperparameters):
+    """What extract/schnetpack_model.py writes for either representation."""
 
-    representation: Literal["schnet"]
     cutoff: float
     cutoff_function: Literal["cosine", "mollifier"]
     basis: Literal["gaussian", "bessel"]
     n_basis: int
     n_layers: int
     channels: int
-    filter_channels: int
-    activation: Activation
     readout_hidden: tuple[int, ...]
     readout_activation: Activation
     scale: float
+
+
+class SchNetHyperparameters(Common):
+    """Of SchNet."""
+
+    representation: Literal["schnet"]
+    filter_channels: int
+    activation: Activation
+
+
+class SO3NetHyperparameters(Common):
+    """Of SO3net."""
+
+    representation: Literal["so3net"]
+    l_max: Literal[0, 1, 2, 3]
 
 
 def build(neutral: Neutral) -> Converted:
@@ -41,7 +54,8 @@ def build(neutral: Neutral) -> Converted:
     Raises:
         ConversionError: naming options or weights that have no counterpart.
     """
-    hyper = neutral.parse(SchNetPackHyperparameters)
+    is_so3net = neutral.hyperparameters.get("representation") == "so3net"
+    hyper = neutral.parse(SO3NetHyperparameters if is_so3net else SchNetHyperparameters)
     offsets = neutral.take("offsets").tolist()
     statistics = Statistics(
         species=tuple(chemical_symbols[1 : len(offsets) + 1]),
@@ -50,15 +64,15 @@ def build(neutral: Neutral) -> Converted:
         shift=0.0,
         avg_num_neighbors=1.0,
     )
-    config = SchNetConfig(**hyper.model_dump(exclude={"representation", "scale"}))
+    options = hyper.model_dump(exclude={"representation", "scale"})
+    config = SO3NetConfig(**options) if is_so3net else SchNetConfig(**options)
     model = build_model(config, statistics, torch.float64)
     weights = {"species_embedding.weight": neutral.take("embedding")}
-    weights |= basis_weights(neutral, hyper.basis)
-    for n in range(hyper.n_layers):
-        weights |= _layer_weights(neutral, n, hyper)
-    weights |= dense_weights(
-        neutral, "readout", len(hyper.readout_hidden) + 1, hyper.readout_activation
-    )
+    weights |= basis_weights(neutral, config.basis)
+    for n in range(config.n_layers):
+        weights |= _layer_weights(neutral, n, config)
+    n_readout = len(config.readout_hidden) + 1
+    weights |= dense_weights(neutral, "readout", n_readout, config.readout_activation)
     load_weights(model, weights)
     neutral.check_all_taken()
     return Converted(model, config, statistics)
@@ -88,11 +102,15 @@ def dense_weights(
     return weights
 
 
-def _layer_weights(neutral: Neutral, n: int, hyper: SchNetPackHyperparameters) -> dict[str, Tensor]:
+def _layer_weights(
+    neutral: Neutral, n: int, config: SchNetConfig | SO3NetConfig
+) -> dict[str, Tensor]:
+    gain = basis_gain(config.basis, config.cutoff)
+    if isinstance(config, SO3NetConfig):
+        return so3net.layer_weights(neutral, n, config, gain)
     linear = neutral.take(f"{n}.linear").T
-    gain = basis_gain(hyper.basis, hyper.cutoff)
     weights = {f"{n}.linear.blocks.0.weight": linear * math.sqrt(len(linear))}
-    filters = dense_weights(neutral, f"{n}.filters", 2, hyper.activation, gain)
+    filters = dense_weights(neutral, f"{n}.filters", 2, config.activation, gain)
     weights |= {name.replace(".filters.", ".filters.network."): w for name, w in filters.items()}
-    weights |= dense_weights(neutral, f"{n}.network", 2, hyper.activation)
+    weights |= dense_weights(neutral, f"{n}.network", 2, config.activation)
     return {f"layers.{name}": weight for name, weight in weights.items()}

@@ -6,10 +6,11 @@ import torch
 from torch import nn
 
 from e3md.data.statistics import Statistics
-from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig
+from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig, SO3NetConfig
 from e3md.model.mace import MACE
 from e3md.model.nequip import NequIP
 from e3md.model.schnet import SchNet
+from e3md.model.so3net import SO3Net
 
 
 def build_model(config: ModelConfig, statistics: Statistics, dtype: torch.dtype) -> nn.Module:
@@ -33,6 +34,8 @@ def build_model(config: ModelConfig, statistics: Statistics, dtype: torch.dtype)
             model = MACE(config, statistics)
         case SchNetConfig():
             model = SchNet(config, statistics)
+        case SO3NetConfig():
+            model = SO3Net(config, statistics)
     set_dtype(model, dtype)
     return model
 

@@ -120,4 +120,14 @@ class SchNetConfig(FilterConfig):
     activation: Activation = Field("shifted_softplus", description="in filters and layers")
 
 
-ModelConfig = Annotated[NequIPConfig | MACEConfig | SchNetConfig, Field(discriminator="arch")]
+class SO3NetConfig(FilterConfig):
+    """SO3net (Schütt et al., J. Chem. Phys. 158, 144801)."""
+
+    arch: Literal["so3net"] = "so3net"
+    l_max: int = Field(2, ge=0, le=3, description="largest degree of features and harmonics")
+    gated_readout: bool = Field(False, description="multiply the readout with a sigmoid network")
+
+
+ModelConfig = Annotated[
+    NequIPConfig | MACEConfig | SchNetConfig | SO3NetConfig, Field(discriminator="arch")
+]

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from e3md.data.read import DataKeys
-from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig
+from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig, SO3NetConfig
 
 
 class _Section(BaseModel):
@@ -124,7 +124,7 @@ def load_config(path: Path) -> Config:
 
 
 ARCHITECTURES: dict[str, type[BaseModel]] = {
-    "nequip": NequIPConfig, "mace": MACEConfig, "schnet": SchNetConfig,
+    "nequip": NequIPConfig, "mace": MACEConfig, "schnet": SchNetConfig, "so3net": SO3NetConfig,
 }  # fmt: skip
 
 

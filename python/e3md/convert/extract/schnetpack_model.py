@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import schnetpack
+import so3_constants
 import torch
 from neutral_file import Unsupported, main
 from schnetpack import atomistic, properties, transform
 from schnetpack.nn import cutoff, radial
-from schnetpack.representation import SchNet
+from schnetpack.nn.ops import so3
+from schnetpack.representation import SchNet, SO3net
 from schnetpack.units import convert_units
 from schnetpack.utils import load_model
 
@@ -132,7 +134,24 @@ def schnet_layers(representation, arrays):
     }
 
 
-LAYERS = {SchNet: schnet_layers}
+def so3net_layers(representation, arrays):
+    for n, convolution in enumerate(representation.so3convs):
+        dense_arrays([convolution.filternet], f"{n}.filters", arrays)
+        for k, mixings in enumerate(("mixings1", "mixings2", "mixings3"), 1):
+            arrays[f"{n}.mixing{k}"] = array(getattr(representation, mixings)[n].weight)
+        scaling = representation.gatings[n].scaling
+        arrays[f"{n}.gate.weight"], arrays[f"{n}.gate.bias"] = map(
+            array, (scaling.weight, scaling.bias)
+        )
+    return {
+        "representation": "so3net",
+        "n_layers": len(representation.so3convs),
+        "channels": representation.n_atom_basis,
+        "l_max": int(representation.lmax),
+    }
+
+
+LAYERS = {SchNet: schnet_layers, SO3net: so3net_layers}
 
 
 # ---- energy ------------------------------------------------------------------------------------
@@ -267,6 +286,10 @@ def in_double(model):
     """The model in double precision, predicting nothing but energies."""
     torch.set_default_dtype(torch.float64)
     model.double()
+    so3_constants.refine(model, so3)
+    if type(model.representation) is SO3net:
+        l_max = model.representation.lmax
+        model.representation.sphharm = schnetpack.nn.RealSphericalHarmonics(l_max, "float64")
     energy = energy_module(model)
     model.output_modules = torch.nn.ModuleList([energy])
     model.postprocessors = torch.nn.ModuleList(
