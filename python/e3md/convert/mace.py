@@ -99,8 +99,6 @@ def _outer_weights(neutral: Neutral, hyper: MACEHyperparameters, scale: float) -
         "species_embedding.weight": embedding,
         radial + "wavenumbers": neutral.take("bessel.wavenumbers"),
     }
-    # the prefactor of the basis is e3md's up to rounding; one in float32 is off by 1e-8
-    neutral.take("bessel.prefactor")
     if agnesi:
         weights["edge_embedding.radial.shape"] = neutral.take("agnesi.shape")
     for n in range(n_last):
@@ -143,6 +141,10 @@ def _layer_weights(
     weights |= _radial_weights(neutral, layer, f"{n}.radial", len(config.radial_hidden))
     if layer.density is not None:
         weights["density.weights.0"] = neutral.take(f"{n}.density.0")
+    # the prefactor of the basis is e3md's, but rounded to float32 in files in float32
+    rounding = neutral.take("bessel.prefactor") / math.sqrt(2.0 / config.cutoff)
+    for name in {"radial_network.weights.0", "density.weights.0"} & weights.keys():
+        weights[name] = weights[name] * rounding
     mid = Layout(layer.convolution.irreps_out)
     columns = neutral.take(f"{n}.linear").view(-1, channels).split([b.channels for b in mid.blocks])
     weights |= {f"linear_a.blocks.{k}.weight": block for k, block in enumerate(columns)}

@@ -6,7 +6,9 @@ from itertools import combinations_with_replacement, permutations
 import mace
 import numpy as np
 import torch
+from e3nn.o3 import Irreps
 from mace.modules import blocks, models
+from mace.tools.cg import U_matrix_real
 from neutral_file import Unsupported, main, with_calculator
 
 INTERACTIONS = {
@@ -39,6 +41,7 @@ def load(path):
     if type(model) not in (models.MACE, models.ScaleShiftMACE):
         raise Unsupported(f"the model class {type(model).__module__}.{type(model).__name__}")
     upgrade(model)
+    restore_couplings(model)
     return model.eval()
 
 
@@ -47,6 +50,23 @@ def upgrade(model):
     for name in ("r_max", "atomic_numbers"):
         if name in model.__dict__:
             model.register_buffer(name, torch.tensor(model.__dict__.pop(name)))
+
+
+def restore_couplings(model):
+    """Coupling coefficients in float64 again, where a file in float32 has them rounded."""
+    for product in model.products:
+        contractions = product.symmetric_contractions.contractions
+        for contraction, (_, irrep) in zip(contractions, product.linear.irreps_in):  # noqa: B905
+            for order in range(1, contraction.correlation + 1):
+                name = f"U_matrix_{order}"
+                stored = getattr(contraction, name)
+                if stored.dtype == torch.float64:
+                    continue
+                options = {"correlation": order, "dtype": torch.float64, "use_cueq_cg": False}
+                irreps = (contraction.coupling_irreps, Irreps([(1, irrep)]))
+                exact = U_matrix_real(*irreps, **options)[-1]
+                if exact.shape == stored.shape and torch.allclose(exact.float(), stored, atol=1e-6):
+                    setattr(contraction, name, exact)
 
 
 def check_flags(model):
