@@ -1,7 +1,6 @@
 """SchNetPack weights in e3md's SchNet and SO3Net.
 
-The networks are the same; e3md divides by the square root of the number of inputs of a layer and
-multiplies by the gain of its activation, which goes into the weights.
+The networks are the same; normalizations go into the weights.
 """
 
 import math
@@ -12,11 +11,11 @@ from ase.data import chemical_symbols
 from torch import Tensor
 
 from e3md.convert import so3net
+from e3md.convert.dense import dense_weights
 from e3md.convert.neutral import Converted, Hyperparameters, Neutral, load_weights
 from e3md.data.statistics import Statistics
 from e3md.model.build import build_model
 from e3md.model.config import Activation, SchNetConfig, SO3NetConfig
-from e3md.model.dense import GAINS
 
 
 class Common(Hyperparameters):
@@ -87,19 +86,6 @@ def basis_weights(neutral: Neutral, basis: str) -> dict[str, Tensor]:
 def basis_gain(basis: str, cutoff: float) -> float:
     """What e3md's basis is multiplied with: the program's sin(kr)/r has no prefactor."""
     return math.sqrt(2.0 / cutoff) if basis == "bessel" else 1.0
-
-
-def dense_weights(
-    neutral: Neutral, name: str, n_layers: int, activation: Activation, gain: float = 1.0
-) -> dict[str, Tensor]:
-    """Layers `name`, whose inputs are `gain` times larger in e3md."""
-    weights = {}
-    for k in range(n_layers):
-        weight = neutral.take(f"{name}.{k}.weight").T
-        scale = math.sqrt(len(weight)) / (GAINS[activation] if k else gain)
-        weights[f"{name}.layers.{k}.weight"] = weight * scale
-        weights[f"{name}.layers.{k}.bias"] = neutral.take(f"{name}.{k}.bias")
-    return weights
 
 
 def _layer_weights(
