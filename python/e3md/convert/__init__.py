@@ -63,6 +63,8 @@ def convert(
         )
         peer.extract(Path(folder) / "neutral.safetensors")
         neutral = Neutral.read(Path(folder) / "neutral.safetensors")
+        if neutral.assumed:
+            console.print(f"[yellow]assumed:[/] {neutral.assumed}", soft_wrap=True)
         converted = build(neutral)
         difference = _check(converted, peer, Path(folder), console)
     origin = f"{source.program} {neutral.version}: {Path(path).name}, {_sha256(Path(path))}"

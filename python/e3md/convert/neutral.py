@@ -36,6 +36,7 @@ class Neutral:
     dtype: str  # of the weights as the program stored them, "float32" or "float64"
     hyperparameters: dict[str, Any]
     weights: dict[str, Tensor]
+    assumed: str = ""  # what the file leaves open, for the user to judge
     _taken: set[str] = field(default_factory=set)
 
     @classmethod
@@ -44,8 +45,9 @@ class Neutral:
         header, arrays = neutral_file.read(path)
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
         return cls(
-            header["source"], header["version"], header["dtype"], header["hyperparameters"], weights
-        )
+            header["source"], header["version"], header["dtype"], header["hyperparameters"],
+            weights, header.get("assumed", ""),
+        )  # fmt: skip
 
     def parse(self, schema: type[H]) -> H:
         """The hyperparameters, checked.

@@ -263,6 +263,8 @@ def extract(path, head):
     arrays["offsets"] = offsets * unit
     dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
     header = {"source": "schnetpack", "version": schnetpack.__version__, "dtype": dtype}
+    if not (Path(path).parent / "config.yaml").is_file():
+        header["assumed"] = "no config.yaml beside the model says its units: eV and Å"
     return {**header, "hyperparameters": hyperparameters}, arrays
 
 
