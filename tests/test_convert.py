@@ -21,9 +21,9 @@ from e3md.convert.check import compare
 from e3md.convert.extract import neutral_file
 from e3md.convert.peer import Reference, references
 from e3md.convert.sources import SOURCES, Source, detect
-from e3md.convert.structures import perturbed_structures
 from e3md.export import TrainingRecord, save_model
 from e3md.lammps_run import LammpsCase, run_lammps
+from e3md.structures import perturbed_structures
 from e3md.train.report import read_metrics
 from e3md.train.run import METRICS, train
 from training_data import labelled_frames, write_run

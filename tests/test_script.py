@@ -25,11 +25,13 @@ def test_saved_model_equals_eager(config: ModelConfig, dtype: torch.dtype, tmp_p
 
     path = tmp_path / "model.pt"
     record = TrainingRecord(seed=4, test_errors={"forces_mae": 0.05})
-    save_model(model, config, random_statistics(SPECIES), record, path)
+    remark = save_model(model, config, random_statistics(SPECIES), record, path, exact=True)
     files = {METADATA_FILE: ""}
     loaded = torch.jit.load(str(path), _extra_files=files)
     metadata = json.loads(files[METADATA_FILE])
 
+    assert "exact" in remark
+    assert metadata["tables"] is None
     assert energies.dtype == torch.float64
     assert descriptors.dtype == dtype
     torch.testing.assert_close(loaded(*arguments), energies, atol=0, rtol=0)
@@ -41,6 +43,20 @@ def test_saved_model_equals_eager(config: ModelConfig, dtype: torch.dtype, tmp_p
     assert metadata["dtype"] == str(dtype).removeprefix("torch.")
     assert metadata["training"]["test_errors"] == {"forces_mae": 0.05}
     assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_a_fused_file_gives_the_models_energies(config: ModelConfig, tmp_path) -> None:
+    model = build(config, torch.float64)
+    graph = to_graph(random_structure(10, seed=21), config, torch.float64)
+    arguments = (graph.types, graph.edge_index, graph.edge_vec, graph.n_atoms)
+    path = tmp_path / "model.pt"
+    save_model(model, config, random_statistics(SPECIES), TrainingRecord(), path)
+    loaded = torch.jit.load(str(path))
+    loaded.double().tabulate(False)
+    torch.testing.assert_close(loaded(*arguments), model(*arguments), atol=1e-11, rtol=0)
+    torch.testing.assert_close(
+        loaded.descriptors(*arguments), model.descriptors(*arguments), atol=1e-10, rtol=1e-10
+    )
 
 
 def test_float32_agrees_with_float64(config: ModelConfig) -> None:

@@ -11,7 +11,7 @@ from e3md.convert.extract import neutral_file
 from e3md.convert.neutral import Neutral
 from e3md.convert.peer import Peer
 from e3md.convert.sources import detect
-from e3md.convert.structures import perturbed_structures
+from e3md.structures import perturbed_structures
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("model", type=Path)

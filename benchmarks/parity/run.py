@@ -19,8 +19,8 @@ from e3md import E3Calculator
 from e3md._core import read_metadata
 from e3md.convert import ConversionError, convert
 from e3md.convert.sources import detect
-from e3md.convert.structures import perturbed_structures
 from e3md.lammps_run import LammpsCase, run_lammps
+from e3md.structures import perturbed_structures
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("models", type=Path, nargs="+", help="model files, or folders of them")

@@ -5,13 +5,13 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
-#include <cstdlib>
-#include <string>
 #include <tuple>
 #include <vector>
 
 #include "edge_conv_kernel.h"
 #include "edge_conv_tables.h"
+#include "edges.h"
+#include "isa.h"
 
 namespace e3md {
 namespace {
@@ -24,89 +24,22 @@ using conv::Widths;
 using kernels::Loops;
 using kernels::Problem;
 
-// ---- instruction set ---------------------------------------------------------------------------
-
-enum class Isa { baseline, avx2, avx512 };
-
-bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
-}
-
-bool has_avx512() {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
-}
-
-/// The widest the CPU has, or what the environment variable E3MD_ISA asks for.
-Isa choose_isa() {
-  const char* wish = std::getenv("E3MD_ISA");
-  if (!wish || !*wish) return has_avx512() ? Isa::avx512 : has_avx2() ? Isa::avx2 : Isa::baseline;
-  const std::string name = wish;
-  if (name == "baseline") return Isa::baseline;
-  TORCH_CHECK(name == "avx2" || name == "avx512", "E3MD_ISA=", name,
-              " is unknown: use baseline, avx2 or avx512, or unset it.");
-  TORCH_CHECK(name == "avx2" ? has_avx2() : has_avx512(), "E3MD_ISA=", name,
-              ": this CPU does not have these instructions. Unset it, or use baseline.");
-  return name == "avx2" ? Isa::avx2 : Isa::avx512;
-}
-
-Isa isa() {
-  static const Isa chosen = choose_isa();
-  return chosen;
-}
-
 template <class T>
 Loops<T> loops();
 
 template <>
 Loops<float> loops<float>() {
-  switch (isa()) {
-    case Isa::avx512:
-      return kernels::avx512::loops_f32();
-    case Isa::avx2:
-      return kernels::avx2::loops_f32();
-    default:
-      return kernels::baseline::loops_f32();
-  }
+  return for_isa(kernels::baseline::loops_f32, kernels::avx2::loops_f32,
+                 kernels::avx512::loops_f32);
 }
 
 template <>
 Loops<double> loops<double>() {
-  switch (isa()) {
-    case Isa::avx512:
-      return kernels::avx512::loops_f64();
-    case Isa::avx2:
-      return kernels::avx2::loops_f64();
-    default:
-      return kernels::baseline::loops_f64();
-  }
+  return for_isa(kernels::baseline::loops_f64, kernels::avx2::loops_f64,
+                 kernels::avx512::loops_f64);
 }
 
 // ---- edges -------------------------------------------------------------------------------------
-
-/// Checks edge_index; returns where the edges of each receiver begin, (n_local + 1).
-std::vector<int64_t> receiver_begin(const Tensor& edge_index, int64_t n_local, int64_t n_nodes) {
-  const int64_t n_edges = edge_index.size(1);
-  const int64_t* receiver = edge_index.const_data_ptr<int64_t>();
-  const int64_t* sender = receiver + n_edges;
-  std::vector<int64_t> begin(n_local + 1, 0);
-  int64_t previous = 0;
-  for (int64_t e = 0; e < n_edges; ++e) {
-    TORCH_CHECK(receiver[e] >= previous,
-                "edge_conv: edge_index must be sorted by receiver, but edge ", e, " has receiver ",
-                receiver[e], " after ", previous);
-    TORCH_CHECK(receiver[e] < n_local, "edge_conv: edge ", e, " has receiver ", receiver[e],
-                ", expected less than n_local = ", n_local);
-    TORCH_CHECK(sender[e] >= 0 && sender[e] < n_nodes, "edge_conv: edge ", e, " has neighbor ",
-                sender[e], ", expected 0 to ", n_nodes - 1);
-    previous = receiver[e];
-    ++begin[receiver[e] + 1];
-  }
-  for (int64_t i = 0; i < n_local; ++i) begin[i + 1] += begin[i];
-  return begin;
-}
 
 /// Edges ordered by sender (counting sort, stable: the order of sums is fixed).
 struct SenderOrder {
@@ -144,21 +77,9 @@ void check_features(const Tensor& rows, const Tensor& sh, const Tensor& weights)
 
 // ---- loops -------------------------------------------------------------------------------------
 
-/// Runs `body(begin, end, scratch)` over chunks of [0, n_owners). Each owner is the work of one
-/// thread from beginning to end, so results do not depend on the number of threads.
-template <class T, class Body>
-void for_owners(const Problem<T>& problem, int64_t n_owners, Body body) {
-  constexpr int64_t kChunk = 8;
-  const int64_t n_chunks = (n_owners + kChunk - 1) / kChunk;
-  const int64_t size = kernels::scratch_size(problem.dim_sh, problem.max_pairs);
-  const int n_threads = at::in_parallel_region() ? 1 : at::get_num_threads();
-#pragma omp parallel num_threads(n_threads) if (n_threads > 1 && n_chunks > 1)
-  {
-    std::vector<T> scratch(size);
-#pragma omp for schedule(dynamic)
-    for (int64_t chunk = 0; chunk < n_chunks; ++chunk)
-      body(chunk * kChunk, std::min(n_owners, (chunk + 1) * kChunk), scratch.data());
-  }
+template <class T>
+int64_t scratch_size(const Problem<T>& problem) {
+  return kernels::scratch_size(problem.dim_sh, problem.max_pairs);
 }
 
 template <class T>
@@ -196,9 +117,10 @@ Tensor edge_conv(const Tensor& h_, const Tensor& sh_, const Tensor& weights_,
     problem.in_node = edge_index.const_data_ptr<int64_t>() + edge_index.size(1);
     const auto convolve = loops<scalar_t>().convolve;
     auto* result = out.mutable_data_ptr<scalar_t>();
-    for_owners(problem, n_local, [&](int64_t first, int64_t last, scalar_t* scratch) {
-      convolve(problem, result, first, last, scratch);
-    });
+    for_owners<scalar_t>(n_local, scratch_size(problem),
+                         [&](int64_t first, int64_t last, scalar_t* scratch) {
+                           convolve(problem, result, first, last, scratch);
+                         });
   });
   return out;
 }
@@ -225,9 +147,10 @@ Tensor edge_conv_h(const Tensor& g_, const Tensor& sh_, const Tensor& weights_,
     problem.in_node = receiver;
     const auto convolve = loops<scalar_t>().convolve;
     auto* result = out.mutable_data_ptr<scalar_t>();
-    for_owners(problem, n_nodes, [&](int64_t first, int64_t last, scalar_t* scratch) {
-      convolve(problem, result, first, last, scratch);
-    });
+    for_owners<scalar_t>(n_nodes, scratch_size(problem),
+                         [&](int64_t first, int64_t last, scalar_t* scratch) {
+                           convolve(problem, result, first, last, scratch);
+                         });
   });
   return out;
 }
@@ -256,9 +179,10 @@ std::tuple<Tensor, Tensor> edge_conv_yw(const Tensor& g_, const Tensor& h_, cons
     const auto* cotangent = g.const_data_ptr<scalar_t>();
     auto* to_sh = need_sh ? grad_sh.mutable_data_ptr<scalar_t>() : nullptr;
     auto* to_weights = need_weights ? grad_weights.mutable_data_ptr<scalar_t>() : nullptr;
-    for_owners(problem, g.size(0), [&](int64_t first, int64_t last, scalar_t* scratch) {
-      differentiate(problem, cotangent, to_sh, to_weights, first, last, scratch);
-    });
+    for_owners<scalar_t>(
+        g.size(0), scratch_size(problem), [&](int64_t first, int64_t last, scalar_t* scratch) {
+          differentiate(problem, cotangent, to_sh, to_weights, first, last, scratch);
+        });
   });
   return {grad_sh, grad_weights};
 }

@@ -1,64 +1,10 @@
 #include "edge_conv_kernel.h"
 
-#include <utility>  // integer_sequence: types only, no code
-
-#if defined(__AVX512F__)
-#define E3MD_VECTOR_BYTES 64
-#elif defined(__AVX2__)
-#define E3MD_VECTOR_BYTES 32
-#else
-#define E3MD_VECTOR_BYTES 16
-#endif
+#include "path_simd.h"
+#include "simd.h"
 
 namespace e3md::kernels::E3MD_ISA {
 namespace {
-
-template <class T>
-struct Simd {
-  typedef T V __attribute__((vector_size(E3MD_VECTOR_BYTES), aligned(sizeof(T)), may_alias));
-  static constexpr int kWidth = E3MD_VECTOR_BYTES / sizeof(T);
-};
-template <class T>
-using Vec = typename Simd<T>::V;
-
-/// N neighboring vectors of channels. FULL: all lanes; else only the first `lanes` exist in memory
-/// and the others read as zero.
-template <class T, int N, bool FULL>
-struct Tile {
-  static constexpr int kChannels = N * Simd<T>::kWidth;
-  Vec<T> v[N];
-
-  static Tile load(const T* p, int lanes) {
-    Tile t{};
-    if constexpr (FULL) {
-      for (int n = 0; n < N; ++n) t.v[n] = reinterpret_cast<const Vec<T>*>(p)[n];
-    } else {
-      for (int l = 0; l < lanes; ++l) t.v[0][l] = p[l];
-    }
-    return t;
-  }
-  void store(T* p, int lanes) const {
-    if constexpr (FULL) {
-      for (int n = 0; n < N; ++n) reinterpret_cast<Vec<T>*>(p)[n] = v[n];
-    } else {
-      for (int l = 0; l < lanes; ++l) p[l] = v[0][l];
-    }
-  }
-  void add(const Tile& a, const Tile& b) {
-    for (int n = 0; n < N; ++n) v[n] += a.v[n] * b.v[n];
-  }
-  void add(T a, const Tile& b) {
-    for (int n = 0; n < N; ++n) v[n] += a * b.v[n];
-  }
-  void multiply(const Tile& a) {
-    for (int n = 0; n < N; ++n) v[n] *= a.v[n];
-  }
-  Vec<T> sum() const {
-    Vec<T> s = v[0];
-    for (int n = 1; n < N; ++n) s += v[n];
-    return s;
-  }
-};
 
 /// Up to kBlock edges of one owner.
 template <class T>
@@ -88,25 +34,6 @@ void transpose_sh(const Problem<T>& p, const Block<T>& block, T* sh) {
   for (int64_t k = 0; k < p.dim_sh * kBlock; ++k) sh[k] = 0;
   for (int b = 0; b < block.n; ++b)
     for (int64_t m = 0; m < p.dim_sh; ++m) sh[m * kBlock + b] = p.sh[block.edge[b] * p.dim_sh + m];
-}
-
-/// coefficient[pair][edge of the block] = sum of value * sh over the terms of the pair.
-template <class T>
-void contract_sh(const Problem<T>& p, const Path& path, const T* sh, T* coefficient) {
-  const int n_pairs = path.n_in * path.n_out;
-  for (int k = 0; k < n_pairs * kBlock; ++k) coefficient[k] = 0;
-  for (int t = path.term_begin; t < path.term_end; ++t) {
-    const Term<T> term = p.terms[t];
-    auto* c = reinterpret_cast<Vec<T>*>(coefficient + term.pair * kBlock);
-    const auto* y = reinterpret_cast<const Vec<T>*>(sh + term.column * kBlock);
-    for (int k = 0; k < kBlock / Simd<T>::kWidth; ++k) c[k] += term.value * y[k];
-  }
-}
-
-/// Components of one side of a path: N, or known only at run time (N = 0).
-template <int N>
-constexpr int capacity() {
-  return N > 0 ? N : kMaxComponents;
 }
 
 /// out[m_out] += sum over edges of w * coefficient[m_in, m_out] * in[m_in], for one tile of
@@ -141,6 +68,9 @@ struct Convolve {
   static void tile(const Path& path, const Block<T>& block, const T* coefficient, T* out,
                    int64_t channel, int lanes) {
     convolve_tile<T, M_IN, M_OUT, N, FULL>(path, block, coefficient, out, channel, lanes);
+  }
+  static void run(const Path& path, const Block<T>& block, const T* coefficient, T* out) {
+    for_channels<T, Convolve>(path, block, coefficient, out);
   }
 };
 
@@ -205,46 +135,11 @@ struct Differentiate {
     differentiate_tile<T, M_IN, M_OUT, N, FULL>(path, block, coefficient, g, gradients, channel,
                                                 lanes);
   }
-};
-
-/// All channels of a path: wide tiles, then two vectors, one vector, and what is left.
-template <class T, class Operation, class... Arguments>
-void for_channels(const Path& path, const Block<T>& block, const T* coefficient,
-                  Arguments... arguments) {
-  constexpr int kWidth = Simd<T>::kWidth;
-  constexpr int kVectors = Operation::kVectors;
-  int64_t c = 0;
-  for (; c + kVectors * kWidth <= path.mul; c += kVectors * kWidth)
-    Operation::template tile<kVectors, true>(path, block, coefficient, arguments..., c, 0);
-  for (; c + 2 * kWidth <= path.mul; c += 2 * kWidth)
-    Operation::template tile<2, true>(path, block, coefficient, arguments..., c, 0);
-  for (; c + kWidth <= path.mul; c += kWidth)
-    Operation::template tile<1, true>(path, block, coefficient, arguments..., c, 0);
-  if (c < path.mul)
-    Operation::template tile<1, false>(path, block, coefficient, arguments..., c,
-                                       static_cast<int>(path.mul - c));
-}
-
-/// Picks the loop compiled for the number of components l ≤ 3 has; else the one for any.
-template <class T, template <class, int, int> class Operation, class... Arguments>
-void for_components(const Path& path, const Block<T>& block, const T* coefficient,
-                    Arguments... arguments) {
-#define E3MD_CASE(n_in, n_out) \
-  case n_in * 8 + n_out:       \
-    return for_channels<T, Operation<T, n_in, n_out>>(path, block, coefficient, arguments...);
-#define E3MD_CASES(n_in) E3MD_CASE(n_in, 1) E3MD_CASE(n_in, 3) E3MD_CASE(n_in, 5) E3MD_CASE(n_in, 7)
-  const bool small = path.n_in < 8 && path.n_out < 8;
-  switch (small ? path.n_in * 8 + path.n_out : 0) {
-    E3MD_CASES(1)
-    E3MD_CASES(3)
-    E3MD_CASES(5)
-    E3MD_CASES(7)
-    default:
-      return for_channels<T, Operation<T, 0, 0>>(path, block, coefficient, arguments...);
+  static void run(const Path& path, const Block<T>& block, const T* coefficient, const T* g,
+                  const Gradients<T>& gradients) {
+    for_channels<T, Differentiate>(path, block, coefficient, g, gradients);
   }
-#undef E3MD_CASES
-#undef E3MD_CASE
-}
+};
 
 template <class T>
 void convolve(const Problem<T>& p, T* out, int64_t begin, int64_t end, T* scratch) {
@@ -257,39 +152,10 @@ void convolve(const Problem<T>& p, T* out, int64_t begin, int64_t end, T* scratc
       const Block<T> block = make_block(p, at, p.owner_begin[i + 1]);
       transpose_sh(p, block, sh);
       for (int64_t k = 0; k < p.n_paths; ++k) {
-        contract_sh(p, p.paths[k], sh, coefficient);
+        contract_sh(p.terms, p.paths[k], sh, coefficient);
         for_components<T, Convolve>(p.paths[k], block, coefficient, row);
       }
     }
-  }
-}
-
-/// Lanes l of the result: a[l] + a[l ^ HALF] where bit HALF of l is clear, else the same of b.
-template <int HALF, class V, int... LANE>
-V fold(V a, V b, std::integer_sequence<int, LANE...>) {
-  constexpr int kWidth = sizeof...(LANE);
-  return __builtin_shufflevector(a, b, (LANE & HALF ? kWidth + LANE : LANE)...) +
-         __builtin_shufflevector(a, b, (LANE & HALF ? kWidth + (LANE ^ HALF) : (LANE ^ HALF))...);
-}
-
-/// Sums of the lanes of kWidth rows, one lane each: log2(kWidth) rounds of folding rows together.
-template <class T, int HALF>
-void fold_rows(Vec<T>* rows) {
-  for (int r = 0; r < HALF; ++r)
-    rows[r] =
-        fold<HALF>(rows[r], rows[r + HALF], std::make_integer_sequence<int, Simd<T>::kWidth>());
-  if constexpr (HALF > 1) fold_rows<T, HALF / 2>(rows);
-}
-
-/// Adds up the lanes of (n_rows, kWidth), overwriting them. kBlock rows divide into whole groups,
-/// so the last group may read rows beyond n_rows but never beyond the scratch memory.
-template <class T>
-void sum_lanes(T* lanes, int64_t n_rows, T* sums) {
-  constexpr int kWidth = Simd<T>::kWidth;
-  for (int64_t at = 0; at < n_rows; at += kWidth) {
-    auto* rows = reinterpret_cast<Vec<T>*>(lanes) + at;
-    fold_rows<T, kWidth / 2>(rows);
-    for (int l = 0; l < kWidth && at + l < n_rows; ++l) sums[at + l] = rows[0][l];
   }
 }
 
@@ -312,7 +178,7 @@ void differentiate(const Problem<T>& p, const T* g, T* grad_sh, T* grad_weights,
           for (int64_t k = 0; k < p.n_weights; ++k)
             grad_weights[block.edge[b] * p.n_weights + k] = 0;
       for (int64_t k = 0; k < p.n_paths; ++k) {
-        if (grad_weights) contract_sh(p, p.paths[k], sh, coefficient);
+        if (grad_weights) contract_sh(p.terms, p.paths[k], sh, coefficient);
         for_components<T, Differentiate>(p.paths[k], block, coefficient, g + i * p.dim_out,
                                          gradients);
       }

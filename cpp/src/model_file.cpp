@@ -12,10 +12,12 @@
 namespace e3md {
 namespace {
 
-/// Reference energies, scale and shift, and the Clebsch-Gordan coefficients edge_conv takes; as in
+/// Reference energies, scale and shift, and the coefficients that the ops take in double; as in
 /// python/e3md/model/build.py.
 bool stays_double(const std::string& name) {
-  return name.starts_with("reference.") || name.ends_with("cg_value");
+  const std::string last = name.substr(name.rfind('.') + 1);
+  return ("." + name).find(".reference.") != std::string::npos || last == "cg_value" ||
+         last == "harmonic_value" || last == "product_value" || last == "grid";
 }
 
 }  // namespace
@@ -74,17 +76,32 @@ torch::Device find_device(const std::string& name) {
   return device;
 }
 
-torch::jit::Module load_module(const std::string& path, torch::Device device,
-                               torch::ScalarType dtype) {
-  const auto prepare = [&](const std::string& name, at::Tensor tensor) {
+namespace {
+
+/// What the file holds and what was made of it, to the precision of a run.
+void cast(torch::jit::Module& module, torch::ScalarType dtype) {
+  const auto one = [&](const std::string& name, at::Tensor tensor) {
     tensor.set_requires_grad(false);
     if (tensor.is_floating_point() && !stays_double(name)) tensor.set_data(tensor.to(dtype));
   };
+  for (const auto& item : module.named_parameters()) one(item.name, item.value);
+  for (const auto& item : module.named_buffers()) one(item.name, item.value);
+}
+
+}  // namespace
+
+torch::jit::Module load_module(const std::string& path, torch::Device device,
+                               torch::ScalarType dtype) {
   try {
-    auto module = torch::jit::load(path, device);
+    auto module = torch::jit::load(path, torch::kCPU);
     module.eval();
-    for (const auto& item : module.named_parameters()) prepare(item.name, item.value);
-    for (const auto& item : module.named_buffers()) prepare(item.name, item.value);
+    if (const auto tabulate = module.find_method("tabulate")) {
+      cast(module, torch::kDouble);
+      const torch::AutoGradMode with_gradients(true);
+      (*tabulate)({dtype == torch::kFloat});
+    }
+    cast(module, dtype);
+    module.to(device);
     return module;
   } catch (const std::exception& error) {
     throw Error("model file '" + path + "' does not load: " + one_line(error));

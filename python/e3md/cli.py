@@ -54,11 +54,14 @@ def train(
 def export(
     run_dir: Annotated[Path, typer.Argument(help="folder of a training run")],
     output: Annotated[Path, typer.Option("-o", "--output")] = Path("model.pt"),
+    exact: Annotated[
+        bool, typer.Option("--exact", help="evaluate radial networks, do not tabulate them")
+    ] = False,
 ) -> None:
     """Write the best weights of a training run as a model file for ASE and LAMMPS."""
     from e3md.export import export_run
 
-    export_run(run_dir, output)
+    typer.echo(export_run(run_dir, output, exact))
     typer.echo(f"wrote {output}")
 
 

@@ -1,9 +1,11 @@
 """Trained weights to a model file: the only module that knows TorchScript."""
 
+import dataclasses
 import datetime
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,6 +14,8 @@ from torch import nn
 
 from e3md import __version__
 from e3md.data.statistics import Statistics
+from e3md.fused.knots import TableError, tabulated
+from e3md.model.build import set_dtype
 from e3md.model.config import ModelConfig
 
 FORMAT_VERSION = 1
@@ -43,12 +47,19 @@ def save_model(
     statistics: Statistics,
     record: TrainingRecord,
     path: str | Path,
-) -> None:
+    exact: bool = False,
+) -> str:
     """Write a model file: the scripted module and what e3md.json says of it.
 
-    The file appears whole or not at all (written beside `path`, then renamed).
+    Radial networks are read from tables made on loading, unless `exact`. The file appears whole or
+    not at all (written beside `path`, then renamed).
+
+    Returns:
+        A line on the tables and their error, or on why there are none.
     """
     dtype = next(model.parameters()).dtype
+    module, tables, remark = _arrange(model.cpu().eval(), config.cutoff, statistics.species, exact)
+    set_dtype(module, dtype)
     metadata = {
         "format_version": FORMAT_VERSION,
         "e3md_version": __version__,
@@ -67,10 +78,11 @@ def save_model(
             "shift": statistics.shift,
             "avg_num_neighbors": statistics.avg_num_neighbors,
         },
+        "tables": tables,
         "training": record.model_dump(mode="json"),
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
-    scripted = torch.jit.script(model.cpu().eval())
+    scripted = torch.jit.script(module.eval())
     path = Path(path)
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".pt", delete=False) as handle:
         temporary = Path(handle.name)
@@ -81,10 +93,29 @@ def save_model(
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    return remark
 
 
-def export_run(run_dir: str | Path, output: str | Path) -> None:
-    """Export the best weights of a training run.
+def _arrange(
+    model: nn.Module, cutoff: float, species: Sequence[str], exact: bool
+) -> tuple[nn.Module, dict[str, dict[str, float]] | None, str]:
+    """The module to write, what e3md.json says of its tables, and the same for the user."""
+    if exact:
+        return model, None, "radial networks are evaluated for every neighbor (exact)"
+    try:
+        fused, tables = tabulated(model, cutoff, species)
+    except TableError as error:
+        return model, None, f"no tables, radial networks are evaluated for every neighbor: {error}"
+    parts = [
+        f"{tables.knots[dtype]} knots in {dtype} (force error {tables.force_error[dtype]:.0e})"
+        for dtype in tables.knots
+    ]
+    remark = "radial tables: " + ", ".join(parts) + " against the exact networks"
+    return fused, dataclasses.asdict(tables), remark
+
+
+def export_run(run_dir: str | Path, output: str | Path, exact: bool = False) -> str:
+    """Export the best weights of a training run; returns as `save_model`.
 
     Raises:
         FileNotFoundError: if the folder holds no finished checkpoint.
@@ -92,4 +123,4 @@ def export_run(run_dir: str | Path, output: str | Path) -> None:
     from e3md.train.checkpoint import load_run
 
     model, config, statistics, record = load_run(run_dir)
-    save_model(model, config, statistics, record, output)
+    return save_model(model, config, statistics, record, output, exact)

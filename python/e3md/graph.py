@@ -28,6 +28,16 @@ class AtomGraph(NamedTuple):
         return self.volume.shape[0]
 
 
+class Edges(NamedTuple):
+    """What interaction layers are told of the graph."""
+
+    types: Tensor  # (n_nodes,) int64
+    edge_index: Tensor  # (2, n_edges) int64: receiver i (non-decreasing), neighbor j
+    edge_vec: Tensor  # (n_edges, 3) Å
+    radial: Tensor  # (n_edges, n_basis) radial basis; (n_edges, 0) where layers have tables instead
+    sh: Tensor  # (n_edges, (l_max+1)²) spherical harmonics; (n_edges, 0) likewise
+
+
 def batch_graphs(graphs: list[AtomGraph]) -> AtomGraph:
     """Join graphs into one, renumbering atoms and frames.
 

@@ -110,3 +110,85 @@ def edge_conv_reference(
             summed = torch.zeros(n_local, mul, dtype=h.dtype, device=h.device)
             out = out.index_add(1, columns, summed.index_add(0, edge_index[0], message))
     return out
+
+
+def edge_conv_radial(
+    h: Tensor,
+    edge_vec: Tensor,
+    types: Tensor,
+    edge_index: Tensor,
+    tables: list[Tensor],
+    solid: bool,
+    n_local: int,
+    dim_out: int,
+) -> Tensor:
+    """`edge_conv` straight from edge vectors: harmonics and radial weights made on the way.
+
+    Nothing of the size of the edges is written. First derivatives to h and edge_vec are fused as
+    well; higher ones go through torch operations.
+
+    Args:
+        h: (n_nodes, dim_in) float32 or float64; dim_in = 0: features that are all ones.
+        edge_vec: (n_edges, 3) Å, dtype of h.
+        types: (n_nodes,) int64.
+        edge_index: (2, n_edges) int64, as in `edge_conv`.
+        tables: eight tensors, see `RadialTables` in cpp/ops/edge_conv_radial.h.
+        solid: harmonics of the edge vector, not of its direction.
+        n_local: number of receiving nodes.
+        dim_out: columns of the result.
+
+    Returns:
+        (n_local, dim_out), dtype of h.
+
+    Raises:
+        RuntimeError: for unsorted edges, indices out of range, mixed dtypes, or tables not made.
+    """
+    return torch.ops.e3md.edge_conv_radial(
+        h, edge_vec, types, edge_index, tables, solid, n_local, dim_out
+    )
+
+
+def symmetric_contraction(
+    a: Tensor, types: Tensor, weights: list[Tensor], tables: list[Tensor], n_rows: int
+) -> Tensor:
+    """Sums of products of up to three components of A, channel by channel: MACE's product basis.
+
+    Args:
+        a: (n_atoms, n_components, n_channels) float32 or float64.
+        types: (n_atoms,) int64.
+        weights: (n_species, n_weights, n_channels) each, numbered one after the other along
+            n_weights; dtype of a, no gradient.
+        tables: terms, entries and values, see `ProductTables` in cpp/ops/symmetric_contraction.h.
+        n_rows: components of the result.
+
+    Returns:
+        (n_atoms, n_rows, n_channels).
+
+    Raises:
+        RuntimeError: for terms out of order, indices out of range, or mixed dtypes.
+    """
+    return torch.ops.e3md.symmetric_contraction(a, types, weights, tables, n_rows)
+
+
+def irreps_linear(
+    x: Tensor,
+    weights: list[Tensor],
+    scales: list[float],
+    blocks: list[int],
+    dim_out: int,
+    transposed: bool = False,
+) -> Tensor:
+    """One matrix per irrep, without copies: y[l, m, d] = s_l Σ_c x[l, m, c] W_l[c, d].
+
+    Args:
+        x: (n, dim_in) float32 or float64.
+        weights: W_l (c_in, c_out), dtype of x, no gradient.
+        scales: s_l.
+        blocks: in_offset, 2l+1, out_offset of each W_l.
+        dim_out: columns of the result; those no block fills are zero.
+        transposed: from y back to x.
+
+    Returns:
+        (n, dim_out).
+    """
+    return torch.ops.e3md.irreps_linear(x, weights, scales, blocks, dim_out, transposed)

@@ -10,10 +10,10 @@ from e3md.convert.check import Difference, compare
 from e3md.convert.neutral import ConversionError, Converted, Neutral
 from e3md.convert.peer import Peer, interpreter
 from e3md.convert.sources import SOURCES, detect
-from e3md.convert.structures import perturbed_structures
 from e3md.data.read import file_sha256
 from e3md.export import TrainingRecord, save_model
 from e3md.model.build import set_dtype
+from e3md.structures import perturbed_structures
 
 __all__ = ["ConversionError", "Converted", "Neutral", "build", "convert"]
 
@@ -68,7 +68,7 @@ def convert(
         converted = build(neutral)
         difference = _check(converted, peer, Path(folder), console)
     origin = f"{source.program} {neutral.version}: {Path(path).name}, {_sha256(Path(path))}"
-    _write(converted, dtype or neutral.dtype, origin, Path(output))
+    console.print(_write(converted, dtype or neutral.dtype, origin, Path(output)), soft_wrap=True)
     console.print(f"wrote {output}", highlight=False)
     return difference
 
@@ -77,8 +77,9 @@ def _check(converted: Converted, peer: Peer, folder: Path, console: Console) -> 
     structures = perturbed_structures(converted.statistics.species)
     dtype, references = peer.evaluate(structures, folder)
     save_model(
-        converted.model, converted.config, converted.statistics, TrainingRecord(), folder / "m.pt"
-    )
+        converted.model, converted.config, converted.statistics, TrainingRecord(),
+        folder / "m.pt", exact=True,
+    )  # fmt: skip
     found = compare(folder / "m.pt", references)
     console.print(
         f"largest difference from {peer.source.program} on {len(structures)} structures ({dtype}): "
@@ -98,7 +99,7 @@ def _sha256(path: Path) -> str:
     return f"SHA-256 {file_sha256(path)}" if path.is_file() else "a folder"
 
 
-def _write(converted: Converted, dtype: str, origin: str, output: Path) -> None:
+def _write(converted: Converted, dtype: str, origin: str, output: Path) -> str:
     set_dtype(converted.model, getattr(torch, dtype))
     record = TrainingRecord(converted_from=origin)
-    save_model(converted.model, converted.config, converted.statistics, record, output)
+    return save_model(converted.model, converted.config, converted.statistics, record, output)

@@ -12,6 +12,8 @@ from e3md.model.nequip import NequIP
 from e3md.model.schnet import SchNet
 from e3md.model.so3net import SO3Net
 
+DOUBLE = {"cg_value", "harmonic_value", "product_value", "grid"}  # as in cpp/src/model_file.cpp
+
 
 def build_model(config: ModelConfig, statistics: Statistics, dtype: torch.dtype) -> nn.Module:
     """Build a model with random weights, drawn from torch's global generator.
@@ -49,4 +51,4 @@ def set_dtype(model: nn.Module, dtype: torch.dtype) -> None:
 
 def stays_double(name: str) -> bool:
     """Whether a parameter or buffer is float64 in every model: as in cpp/src/model_file.cpp."""
-    return name.startswith("reference.") or name.endswith("cg_value")
+    return name.split(".")[-1] in DOUBLE or "reference" in name.split(".")

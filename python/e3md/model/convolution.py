@@ -11,6 +11,7 @@ from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
 from e3md import ops
+from e3md.graph import Edges
 from e3md.model.layout import Block, Layout
 
 
@@ -46,23 +47,20 @@ class EdgeConvolution(nn.Module):
         self.register_buffer("cg_index", cg_index)
         self.register_buffer("cg_value", cg_value)
 
-    def forward(
-        self, h: Tensor, sh: Tensor, weights: Tensor, edge_index: Tensor, n_local: int
-    ) -> Tensor:
+    def forward(self, h: Tensor, edges: Edges, weights: Tensor, n_local: int) -> Tensor:
         """Convolve.
 
         Args:
             h: (n_nodes, dim_in) features of the neighbors.
-            sh: (n_edges, (l_max+1)²) spherical harmonics.
+            edges: the graph.
             weights: (n_edges, n_weights) radial weights.
-            edge_index: (2, n_edges) receiver, neighbor; sorted by receiver.
             n_local: number of receiving atoms.
 
         Returns:
             (n_local, dim_out).
         """
         return ops.edge_conv(
-            h, sh, weights, edge_index,
+            h, edges.sh, weights, edges.edge_index,
             self.paths, self.cg_index, self.cg_value, n_local, self.dim_out,
         )  # fmt: skip
 

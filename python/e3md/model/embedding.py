@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from e3md.graph import Edges
 from e3md.model.harmonics import SphericalHarmonics
 
 
@@ -21,12 +22,13 @@ class EdgeEmbedding(nn.Module):
         self.harmonics = SphericalHarmonics(l_max)
         self.n_species = n_species
 
-    def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor) -> tuple[Tensor, Tensor]:
-        """edge_vec: (n_edges, 3) Å -> radial (n_edges, n_basis), sh (n_edges, (l_max+1)²)."""
+    def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor) -> Edges:
+        """types: (n_nodes,), edge_index: (2, n_edges), edge_vec: (n_edges, 3) Å."""
         r = torch.linalg.vector_norm(edge_vec, dim=1)
         pair = types[edge_index[0]] * self.n_species + types[edge_index[1]]
         direction = edge_vec if self.solid else edge_vec / r[:, None]
-        return self.radial(r, pair), self.harmonics(direction)
+        radial, sh = self.radial(r, pair), self.harmonics(direction)
+        return Edges(types, edge_index, edge_vec, radial, sh)
 
 
 class SpeciesEmbedding(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from e3md.model.layout import Block, Layout
 
 
-class _LinearBlock(nn.Module):
+class LinearBlock(nn.Module):
     """One irrep: (n, offset : offset + (2l+1)·c_in) -> (n, (2l+1)·c_out)."""
 
     def __init__(self, source: Block, c_out: int) -> None:
@@ -26,7 +26,7 @@ class _LinearBlock(nn.Module):
         return (rows @ (self.weight * self.scale)).view(x.shape[0], self.dim_out)
 
 
-class _ZeroBlock(nn.Module):
+class ZeroBlock(nn.Module):
     """An output irrep that no input feeds."""
 
     def __init__(self, dim_out: int) -> None:
@@ -47,7 +47,7 @@ class Linear(nn.Module):
         blocks: list[nn.Module] = []
         for block in target.blocks:
             found = source.find(block.irrep)
-            blocks.append(_LinearBlock(found, block.channels) if found else _ZeroBlock(block.dim))
+            blocks.append(LinearBlock(found, block.channels) if found else ZeroBlock(block.dim))
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor) -> Tensor:

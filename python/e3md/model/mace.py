@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from e3md import ops
 from e3md.data.statistics import Statistics
+from e3md.graph import Edges
 from e3md.model.config import MACEConfig
 from e3md.model.convolution import EdgeConvolution
 from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
@@ -35,6 +36,7 @@ class MACELayer(nn.Module):
         channels = max(mul for mul, _ in Irreps(config.hidden_irreps))
         harmonics = harmonics_irreps(config.l_max)
         irreps_a = Irreps([(channels, ir) for _, ir in harmonics])
+        self.irreps_a = str(irreps_a)
         irreps_b = Irreps([(channels, ir) for _, ir in irreps_out])
         self.linear_up = Linear(irreps_in, irreps_in)
         self.convolution = EdgeConvolution(irreps_in, harmonics, irreps_a)
@@ -48,31 +50,27 @@ class MACELayer(nn.Module):
         )
         self.contraction = SymmetricContraction(irreps_a, irreps_b, config.correlation, n_species)
         self.linear_b = Linear(irreps_b, irreps_out)
-        self.norm = 1.0 / statistics.avg_num_neighbors
+        self.norm = 1.0 if self.density is not None else 1.0 / statistics.avg_num_neighbors
 
-    def forward(
-        self, h: Tensor, types: Tensor, radial: Tensor, sh: Tensor, edge_index: Tensor, n_local: int
-    ) -> Tensor:
+    def forward(self, h: Tensor, edges: Edges, n_local: int) -> Tensor:
         """h: (n_nodes, dim_in) in the first layer, else (n_local, dim_in) -> (n_local, dim_out)."""
-        up = self.linear_up(h)
+        up = self.linear_up(h) * self.norm
         if not self.first:
-            up = ops.ghost_exchange(up, types.shape[0])
-        weights = self.radial_network(radial)
-        message = self.convolution(up, sh, weights, edge_index, n_local)
-        a = self.linear_a(message * self._norms(radial, edge_index, n_local))
-        local_types = types.narrow(0, 0, n_local)
+            up = ops.ghost_exchange(up, edges.types.shape[0])
+        message = self.convolution(up, edges, self.radial_network(edges.radial), n_local)
+        if self.density is not None:
+            message = message / self._densities(self.density(edges.radial), edges, n_local)
+        a = self.linear_a(message)
+        local_types = edges.types.narrow(0, 0, n_local)
         if not self.residual:
             return self.linear_b(self.contraction(self.species_map(a, local_types), local_types))
         kept = self.species_map(h.narrow(0, 0, n_local), local_types)
         return self.linear_b(self.contraction(a, local_types)) + kept
 
-    def _norms(self, radial: Tensor, edge_index: Tensor, n_local: int) -> Tensor:
-        """1/n of each local atom, (n_local, 1)."""
-        if self.density is None:
-            return torch.full((n_local, 1), self.norm, dtype=radial.dtype, device=radial.device)
-        edges = torch.tanh(self.density(radial).square())
-        sums = torch.zeros(n_local, 1, dtype=radial.dtype, device=radial.device)
-        return 1.0 / (1.0 + sums.index_add(0, edge_index[0], edges))
+    def _densities(self, rho: Tensor, edges: Edges, n_local: int) -> Tensor:
+        """n of each local atom, (n_local, 1), from ρ (n_edges, 1)."""
+        sums = torch.zeros(n_local, 1, dtype=rho.dtype, device=rho.device)
+        return 1.0 + sums.index_add(0, edges.edge_index[0], torch.tanh(rho.square()))
 
 
 class MACE(nn.Module):
@@ -131,10 +129,10 @@ class MACE(nn.Module):
     def _scalars(
         self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
     ) -> list[Tensor]:
-        radial, sh = self.edge_embedding(types, edge_index, edge_vec)
+        edges = self.edge_embedding(types, edge_index, edge_vec)
         h = self.species_embedding(types)
         scalars: list[Tensor] = []
         for n, layer in enumerate(self.layers):
-            h = layer(h, types, radial, sh, edge_index, n_local)
+            h = layer(h, edges, n_local)
             scalars.append(h.narrow(1, self.scalar_offsets[n], self.n_scalars))
         return scalars

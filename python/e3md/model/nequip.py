@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from e3md import ops
 from e3md.data.statistics import Statistics
+from e3md.graph import Edges
 from e3md.model.config import NequIPConfig
 from e3md.model.convolution import EdgeConvolution, reachable
 from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
@@ -48,17 +49,17 @@ class NequIPLayer(nn.Module):
         norm = 1.0 / math.sqrt(statistics.avg_num_neighbors)
         self.register_buffer("norms", torch.full((n_species, 1), norm, dtype=torch.float64))
 
-    def forward(
-        self, h: Tensor, types: Tensor, radial: Tensor, sh: Tensor, edge_index: Tensor, n_local: int
-    ) -> Tensor:
+    def forward(self, h: Tensor, edges: Edges, n_local: int) -> Tensor:
         """h: (n_nodes, dim_in) in the first layer, else (n_local, dim_in) -> (n_local, dim_out)."""
-        up = self.linear_up(h) * self.norms[types.narrow(0, 0, h.shape[0])]
+        up = self.linear_up(h) * self.norms[edges.types.narrow(0, 0, h.shape[0])]
         if not self.first:
-            up = ops.ghost_exchange(up, types.shape[0])
-        weights = self.radial_network(radial)
-        out = self.linear_down(self.convolution(up, sh, weights, edge_index, n_local))
+            up = ops.ghost_exchange(up, edges.types.shape[0])
+        weights = self.radial_network(edges.radial)
+        out = self.linear_down(self.convolution(up, edges, weights, n_local))
         if self.self_connection is not None:
-            out = out + self.self_connection(h.narrow(0, 0, n_local), types.narrow(0, 0, n_local))
+            out = out + self.self_connection(
+                h.narrow(0, 0, n_local), edges.types.narrow(0, 0, n_local)
+            )
         if self.shared_connection is not None:
             out = out + self.shared_connection(h.narrow(0, 0, n_local))
         if self.layer_norm is not None:
@@ -107,10 +108,10 @@ class NequIP(nn.Module):
         self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
     ) -> Tensor:
         """Scalars of the last layer, (n_local, n_scalars)."""
-        radial, sh = self.edge_embedding(types, edge_index, edge_vec)
+        edges = self.edge_embedding(types, edge_index, edge_vec)
         h = self.species_embedding(types)
         for layer in self.layers:
-            h = layer(h, types, radial, sh, edge_index, n_local)
+            h = layer(h, edges, n_local)
         return h
 
 

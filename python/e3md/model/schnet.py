@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from e3md import ops
 from e3md.data.statistics import Statistics
+from e3md.graph import Edges
 from e3md.model.config import SchNetConfig
 from e3md.model.convolution import EdgeConvolution
 from e3md.model.dense import Dense
@@ -33,14 +34,12 @@ class SchNetLayer(nn.Module):
         self.network = Dense([n_filters, config.channels, config.channels], config.activation)
         self.norm = 1.0 / math.sqrt(statistics.avg_num_neighbors)
 
-    def forward(
-        self, h: Tensor, types: Tensor, radial: Tensor, sh: Tensor, edge_index: Tensor, n_local: int
-    ) -> Tensor:
+    def forward(self, h: Tensor, edges: Edges, n_local: int) -> Tensor:
         """h: (n_nodes, channels) in the first layer, else (n_local, channels) -> (n_local, ...)."""
         sent = self.linear(h) * self.norm
         if not self.first:
-            sent = ops.ghost_exchange(sent, types.shape[0])
-        message = self.convolution(sent, sh, self.filters(radial), edge_index, n_local)
+            sent = ops.ghost_exchange(sent, edges.types.shape[0])
+        message = self.convolution(sent, edges, self.filters(edges.radial), n_local)
         return h.narrow(0, 0, n_local) + self.network(message)
 
 
@@ -75,8 +74,8 @@ class SchNet(nn.Module):
         self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
     ) -> Tensor:
         """Features of the last layer, (n_local, channels)."""
-        radial, sh = self.edge_embedding(types, edge_index, edge_vec)
+        edges = self.edge_embedding(types, edge_index, edge_vec)
         h = self.species_embedding(types)
         for layer in self.layers:
-            h = layer(h, types, radial, sh, edge_index, n_local)
+            h = layer(h, edges, n_local)
         return h

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from e3md import ops
 from e3md.data.statistics import Statistics
+from e3md.graph import Edges
 from e3md.model.config import SO3NetConfig
 from e3md.model.dense import Dense, DenseLayer, GatedDense
 from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
@@ -47,12 +48,10 @@ class SO3NetLayer(nn.Module):
         self.register_buffer("degrees", torch.tensor(degrees))  # of each component
         self.dim_out = len(degrees) * config.channels
 
-    def forward(
-        self, h: Tensor, types: Tensor, radial: Tensor, sh: Tensor, edge_index: Tensor, n_local: int
-    ) -> Tensor:
+    def forward(self, h: Tensor, edges: Edges, n_local: int) -> Tensor:
         """h: (n_nodes, channels) in the first layer, else (n_local, dim) -> (n_local, dim_out)."""
-        sent = h if self.first else ops.ghost_exchange(h, types.shape[0])
-        message = self.convolution(sent, sh, self.filters(radial), edge_index, n_local) * self.norm
+        sent = h if self.first else ops.ghost_exchange(h, edges.types.shape[0])
+        message = self.convolution(sent, edges, self.filters(edges.radial), n_local) * self.norm
         m = message.unflatten(1, (-1, self.channels))
         y = m.narrow(1, 0, self.degrees.shape[0]) + self.product(m, self.mix_factor(m))
         y = self.mix_gated(self._gated(self.mix_product(y))).flatten(1)
@@ -98,8 +97,8 @@ class SO3Net(nn.Module):
         self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
     ) -> Tensor:
         """Scalars of the last layer, (n_local, channels)."""
-        radial, sh = self.edge_embedding(types, edge_index, edge_vec)
+        edges = self.edge_embedding(types, edge_index, edge_vec)
         h = self.species_embedding(types)
         for layer in self.layers:
-            h = layer(h, types, radial, sh, edge_index, n_local)
+            h = layer(h, edges, n_local)
         return h

@@ -13,6 +13,7 @@ from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
 from e3md import ops
+from e3md.graph import Edges
 from e3md.model.layout import Block, Layout, harmonics_irreps
 
 
@@ -73,23 +74,20 @@ class TiedConvolution(nn.Module):
         self.register_buffer("cg_index", torch.cat(indices))
         self.register_buffer("cg_value", torch.cat(values))
 
-    def forward(
-        self, h: Tensor, sh: Tensor, weights: Tensor, edge_index: Tensor, n_local: int
-    ) -> Tensor:
+    def forward(self, h: Tensor, edges: Edges, weights: Tensor, n_local: int) -> Tensor:
         """Convolve.
 
         Args:
             h: (n_nodes, dim_in) features of the neighbors.
-            sh: (n_edges, (l_max+1)²) spherical harmonics.
+            edges: the graph.
             weights: (n_edges, (l_max+1)·channels).
-            edge_index: (2, n_edges) receiver, neighbor; sorted by receiver.
             n_local: number of receiving atoms.
 
         Returns:
             (n_local, (l_max+1)²·channels).
         """
         return ops.edge_conv(
-            h, sh, weights, edge_index,
+            h, edges.sh, weights, edges.edge_index,
             self.paths, self.cg_index, self.cg_value, n_local, self.dim_out,
         )  # fmt: skip
 

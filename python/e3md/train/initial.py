@@ -55,11 +55,13 @@ def load_initial(path: Path) -> InitialModel:
         shift=known["shift"],
         avg_num_neighbors=known["avg_num_neighbors"],
     )
+    stored = torch.jit.load(str(path), map_location="cpu").state_dict()
+    trained = {name: t for name, t in stored.items() if name.startswith("source.")} or stored
     return InitialModel(
         path,
         adapter.validate_python({"arch": metadata["architecture"], **metadata["hyperparameters"]}),
         statistics,
-        dict(torch.jit.load(str(path), map_location="cpu").state_dict()),
+        {name.removeprefix("source."): tensor for name, tensor in trained.items()},
     )
 
 

@@ -1,0 +1,310 @@
+#include "edge_conv_radial_kernel.h"
+
+#include "path_simd.h"
+#include "simd.h"
+
+namespace e3md::kernels::E3MD_ISA {
+namespace {
+
+/// Rows of kBlock numbers, one per edge of a block.
+template <class T>
+struct Scratch {
+  T *direction, *r, *inverse_r;  ///< (3), (1), (1)
+  T *sh, *grad_sh;               ///< (dim_sh) each
+  T *basis, *slope;              ///< (kSplineTerms) each: of the weights and of their derivative
+  T* coefficient;                ///< (max_pairs)
+  T* sums;                       ///< (kBlock, dim_sh + 1): of each edge to sh and r
+  T* lanes;                      ///< (kBlock, dim_sh + 1, kMaxLanes)
+
+  Scratch(T* memory, int64_t dim_sh, int64_t max_pairs) {
+    const auto take = [&](int64_t rows) {
+      T* taken = memory;
+      memory += rows * kBlock;
+      return taken;
+    };
+    direction = take(3), r = take(1), inverse_r = take(1);
+    sh = take(dim_sh), grad_sh = take(dim_sh);
+    basis = take(kSplineTerms), slope = take(kSplineTerms);
+    coefficient = take(max_pairs);
+    sums = take(dim_sh + 1);
+    lanes = take(kMaxLanes * (dim_sh + 1));
+  }
+};
+
+/// Up to kBlock edges of one receiver.
+template <class T>
+struct RadialBlock {
+  int n;
+  const T* in[kBlock];
+  const T* knot[kBlock];  ///< the two knots around r follow one another from here
+  T* grad_in[kBlock];
+  int64_t row;  ///< from one knot to the next
+};
+
+template <class T>
+T square_root(T x) {
+  if constexpr (sizeof(T) == 4) return __builtin_sqrtf(x);
+  return __builtin_sqrt(x);
+}
+
+/// Quintic Hermite basis on [0, 1] and its derivatives: f0, f0', f0'', f1, f1', f1''.
+template <class T>
+void hermite(T t, T inverse_spacing, T* basis, T* slope) {
+  const T t2 = t * t, t3 = t2 * t;
+  const T half = T(0.5);
+  basis[3 * kBlock] = t3 * (10 + t * (6 * t - 15));
+  basis[0 * kBlock] = 1 - basis[3 * kBlock];
+  basis[1 * kBlock] = t + t3 * (-6 + t * (8 - 3 * t));
+  basis[2 * kBlock] = half * t2 * (1 + t * (-3 + t * (3 - t)));
+  basis[4 * kBlock] = t3 * (-4 + t * (7 - 3 * t));
+  basis[5 * kBlock] = half * t3 * (1 + t * (t - 2));
+  slope[3 * kBlock] = inverse_spacing * t2 * (30 + t * (30 * t - 60));
+  slope[0 * kBlock] = -slope[3 * kBlock];
+  slope[1 * kBlock] = inverse_spacing * (1 + t2 * (-18 + t * (32 - 15 * t)));
+  slope[2 * kBlock] = inverse_spacing * half * t * (2 + t * (-9 + t * (12 - 5 * t)));
+  slope[4 * kBlock] = inverse_spacing * t2 * (-12 + t * (28 - 15 * t));
+  slope[5 * kBlock] = inverse_spacing * half * t2 * (3 + t * (5 * t - 8));
+}
+
+template <class T>
+void locate(const RadialProblem<T>& p, int64_t receiver, int64_t begin, RadialBlock<T>& block,
+            const Scratch<T>& s) {
+  const SplineTable<T>& table = p.table;
+  const int64_t* chosen = table.chosen + p.types[receiver] * table.n_types;
+  block.row = table.n_groups * kTableValues * kTableGroup;
+  for (int b = 0; b < block.n; ++b) {
+    const int64_t j = p.neighbor[begin + b];
+    const T u = (s.r[b] - table.first) * table.inverse_spacing;
+    int64_t k = u > 0 ? static_cast<int64_t>(u) : 0;
+    k = k < table.n_knots - 2 ? k : table.n_knots - 2;
+    block.in[b] = p.in + j * p.dim_in;
+    block.knot[b] = table.values + (chosen[p.types[j]] * table.n_knots + k) * block.row;
+    hermite(u - static_cast<T>(k), table.inverse_spacing, s.basis + b, s.slope + b);
+  }
+}
+
+/// Distances, directions and harmonics of the block, by the recursion over degrees.
+template <class T>
+void measure(const RadialProblem<T>& p, int64_t begin, int n, const Scratch<T>& s) {
+  for (int b = 0; b < kBlock; ++b) {
+    const T* v = p.edge_vec + 3 * (begin + (b < n ? b : 0));
+    s.r[b] = square_root(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+    s.inverse_r[b] = 1 / s.r[b];
+    const T scale = p.solid ? T(1) : s.inverse_r[b];
+    for (int a = 0; a < 3; ++a) s.direction[a * kBlock + b] = v[a] * scale;
+    s.sh[b] = 1;
+  }
+  for (int64_t k = kBlock; k < p.dim_sh * kBlock; ++k) s.sh[k] = 0;
+  for (int64_t n_term = 0; n_term < p.n_harmonics; ++n_term) {
+    const HarmonicTerm<T> term = p.harmonics[n_term];
+    T* out = s.sh + term.out * kBlock;
+    const T *lower = s.sh + term.lower * kBlock, *d = s.direction + term.component * kBlock;
+    for (int b = 0; b < kBlock; ++b) out[b] += term.value * lower[b] * d[b];
+  }
+}
+
+template <class T>
+RadialBlock<T> make_block(const RadialProblem<T>& p, int64_t receiver, int64_t begin, int64_t end,
+                          const Scratch<T>& s) {
+  RadialBlock<T> block;
+  block.n = static_cast<int>(end - begin < kBlock ? end - begin : kBlock);
+  measure(p, begin, block.n, s);
+  locate(p, receiver, begin, block, s);
+  return block;
+}
+
+/// Weights of one edge in one tile of channels: sum of basis times what the two knots hold.
+template <class T, int N>
+struct Knots {
+  Vec<T> v[kSplineTerms][N];
+
+  Knots(const T* knot, int64_t row, int64_t column) {
+    constexpr int kWidth = Simd<T>::kWidth;
+    for (int n = 0; n < N; ++n) {
+      const int64_t c = column + n * kWidth;
+      const T* at = knot + c / kTableGroup * (kTableValues * kTableGroup) + c % kTableGroup;
+      for (int q = 0; q < kTableValues; ++q) {
+        v[q][n] = *reinterpret_cast<const Vec<T>*>(at + q * kTableGroup);
+        v[q + kTableValues][n] = *reinterpret_cast<const Vec<T>*>(at + row + q * kTableGroup);
+      }
+    }
+  }
+
+  template <bool FULL>
+  Tile<T, N, FULL> combine(const T* basis) const {
+    Tile<T, N, FULL> w;
+    for (int n = 0; n < N; ++n) {
+      w.v[n] = basis[0] * v[0][n];
+      for (int q = 1; q < kSplineTerms; ++q) w.v[n] += basis[q * kBlock] * v[q][n];
+    }
+    return w;
+  }
+};
+
+template <class T, int M_IN, int M_OUT>
+struct ConvolveRadial {
+  static constexpr int kVectors = 2;
+
+  template <int N, bool FULL>
+  static void tile(const Path& path, const RadialBlock<T>& block, const T* coefficient, T* out,
+                   const T* basis, bool has_in, int64_t channel, int lanes) {
+    using Channels = Tile<T, N, FULL>;
+    const int n_in = M_IN > 0 ? M_IN : path.n_in;
+    const int n_out = M_OUT > 0 ? M_OUT : path.n_out;
+    T* out_row = out + path.out_offset + channel;
+    Channels sum[capacity<M_OUT>()];
+    for (int k = 0; k < n_out; ++k) sum[k] = Channels::load(out_row + k * path.out_stride, lanes);
+    for (int b = 0; b < block.n; ++b) {
+      const Knots<T, N> knots(block.knot[b], block.row, path.weight_offset + channel);
+      const Channels w = knots.template combine<FULL>(basis + b);
+      const T* in_row = block.in[b] + path.in_offset + channel;
+      for (int m = 0; m < n_in; ++m) {
+        Channels x = w;
+        if (has_in) x.multiply(Channels::load(in_row + m * path.in_stride, lanes));
+        for (int k = 0; k < n_out; ++k) sum[k].add(coefficient[(m * n_out + k) * kBlock + b], x);
+      }
+    }
+    for (int k = 0; k < n_out; ++k) sum[k].store(out_row + k * path.out_stride, lanes);
+  }
+
+  static void run(const Path& path, const RadialBlock<T>& block, const T* coefficient, T* out,
+                  const T* basis, bool has_in) {
+    for_channels<T, ConvolveRadial>(path, block, coefficient, out, basis, has_in);
+  }
+};
+
+/// Derivatives of one edge: sums over the channels of a path, tile after tile.
+template <class T, int M_IN, int M_OUT>
+struct DifferentiateRadial {
+  static constexpr int kVectors = 1;
+
+  struct Sums {
+    Vec<T> pairs[capacity<M_IN>() * capacity<M_OUT>()];  ///< w in[m_in] g[m_out]
+    Vec<T> radial;                                       ///< w' coefficient in g
+  };
+
+  template <int N, bool FULL>
+  static void tile(const Path& path, const RadialBlock<T>& block, const T* coefficient, const T* g,
+                   const Scratch<T>* s, int b, Sums* sums, int64_t channel, int lanes) {
+    using Channels = Tile<T, N, FULL>;
+    const int n_in = M_IN > 0 ? M_IN : path.n_in;
+    const int n_out = M_OUT > 0 ? M_OUT : path.n_out;
+    const Knots<T, N> knots(block.knot[b], block.row, path.weight_offset + channel);
+    const Channels w = knots.template combine<FULL>(s->basis + b);
+    const Channels dw = knots.template combine<FULL>(s->slope + b);
+    Channels y[capacity<M_OUT>()];
+    for (int k = 0; k < n_out; ++k)
+      y[k] = Channels::load(g + path.out_offset + channel + k * path.out_stride, lanes);
+    for (int m = 0; m < n_in; ++m) {
+      const int64_t at = path.in_offset + channel + m * path.in_stride;
+      Channels message{}, x = w, slope = dw;
+      for (int k = 0; k < n_out; ++k) message.add(coefficient[(m * n_out + k) * kBlock + b], y[k]);
+      if (block.in[b]) {
+        const Channels in = Channels::load(block.in[b] + at, lanes);
+        x.multiply(in);
+        slope.multiply(in);
+      }
+      if (block.grad_in[b]) {
+        Channels sum = Channels::load(block.grad_in[b] + at, lanes);
+        sum.add(w, message);
+        sum.store(block.grad_in[b] + at, lanes);
+      }
+      for (int n = 0; n < N; ++n) sums->radial += slope.v[n] * message.v[n];
+      for (int k = 0; k < n_out; ++k)
+        for (int n = 0; n < N; ++n) sums->pairs[m * n_out + k] += x.v[n] * y[k].v[n];
+    }
+  }
+
+  static void run(const Path& path, const RadialBlock<T>& block, const T* coefficient, const T* g,
+                  const Scratch<T>* s, const Term<T>* terms, int64_t dim_sh) {
+    const int n_pairs = (M_IN > 0 ? M_IN : path.n_in) * (M_OUT > 0 ? M_OUT : path.n_out);
+    for (int b = 0; b < block.n; ++b) {
+      Sums sums;
+      for (int k = 0; k < n_pairs; ++k) sums.pairs[k] = Vec<T>{};
+      sums.radial = Vec<T>{};
+      for_channels<T, DifferentiateRadial>(path, block, coefficient, g, s, b, &sums);
+      auto* lanes = reinterpret_cast<Vec<T>*>(s->lanes) + b * (dim_sh + 1);
+      for (int t = path.term_begin; t < path.term_end; ++t)
+        lanes[terms[t].column] += terms[t].value * sums.pairs[terms[t].pair];
+      lanes[dim_sh] += sums.radial;
+    }
+  }
+};
+
+/// From derivatives to harmonics and r, (n, dim_sh + 1) in s.sums, to those to the edge vectors.
+template <class T>
+void chain_rule(const RadialProblem<T>& p, int n, const Scratch<T>& s, T* grad_vec) {
+  for (int b = 0; b < n; ++b)
+    for (int64_t m = 0; m < p.dim_sh; ++m)
+      s.grad_sh[m * kBlock + b] = s.sums[b * (p.dim_sh + 1) + m];
+  T grad_direction[3 * kBlock] = {};
+  for (int64_t n_term = p.n_harmonics - 1; n_term >= 0; --n_term) {
+    const HarmonicTerm<T> term = p.harmonics[n_term];
+    const T *g = s.grad_sh + term.out * kBlock, *lower = s.sh + term.lower * kBlock;
+    const T* d = s.direction + term.component * kBlock;
+    T *to_lower = s.grad_sh + term.lower * kBlock, *to_d = grad_direction + term.component * kBlock;
+    for (int b = 0; b < kBlock; ++b) {
+      to_lower[b] += term.value * g[b] * d[b];
+      to_d[b] += term.value * g[b] * lower[b];
+    }
+  }
+  for (int b = 0; b < n; ++b) {
+    const T grad_r = s.sums[b * (p.dim_sh + 1) + p.dim_sh];
+    T along = 0;
+    for (int a = 0; a < 3; ++a)
+      along += grad_direction[a * kBlock + b] * s.direction[a * kBlock + b];
+    for (int a = 0; a < 3; ++a) {
+      const T d = s.direction[a * kBlock + b], to_d = grad_direction[a * kBlock + b];
+      grad_vec[3 * b + a] = p.solid ? to_d + d * s.inverse_r[b] * grad_r
+                                    : (to_d - d * along) * s.inverse_r[b] + d * grad_r;
+    }
+  }
+}
+
+template <class T>
+void convolve(const RadialProblem<T>& p, T* out, int64_t begin, int64_t end, T* memory) {
+  const Scratch<T> s(memory, p.dim_sh, p.max_pairs);
+  for (int64_t i = begin; i < end; ++i) {
+    T* row = out + i * p.dim_out;
+    for (int64_t k = 0; k < p.dim_out; ++k) row[k] = 0;
+    for (int64_t at = p.owner_begin[i]; at < p.owner_begin[i + 1]; at += kBlock) {
+      const auto block = make_block(p, i, at, p.owner_begin[i + 1], s);
+      for (int64_t k = 0; k < p.n_paths; ++k) {
+        contract_sh(p.terms, p.paths[k], s.sh, s.coefficient);
+        for_components<T, ConvolveRadial>(p.paths[k], block, s.coefficient, row, s.basis,
+                                          p.dim_in > 0);
+      }
+    }
+  }
+}
+
+template <class T>
+void differentiate(const RadialProblem<T>& p, const T* g, T* grad_vec, T* grad_in, int64_t begin,
+                   int64_t end, T* memory) {
+  const Scratch<T> s(memory, p.dim_sh, p.max_pairs);
+  for (int64_t i = begin; i < end; ++i) {
+    for (int64_t at = p.owner_begin[i]; at < p.owner_begin[i + 1]; at += kBlock) {
+      auto block = make_block(p, i, at, p.owner_begin[i + 1], s);
+      for (int b = 0; b < block.n; ++b) {
+        if (p.dim_in == 0) block.in[b] = nullptr;
+        block.grad_in[b] = grad_in ? grad_in + p.neighbor[at + b] * p.dim_in : nullptr;
+      }
+      const int64_t n_rows = block.n * (p.dim_sh + 1);
+      for (int64_t k = 0; k < n_rows * Simd<T>::kWidth; ++k) s.lanes[k] = 0;
+      for (int64_t k = 0; k < p.n_paths; ++k) {
+        contract_sh(p.terms, p.paths[k], s.sh, s.coefficient);
+        for_components<T, DifferentiateRadial>(p.paths[k], block, s.coefficient, g + i * p.dim_out,
+                                               &s, p.terms, p.dim_sh);
+      }
+      sum_lanes(s.lanes, n_rows, s.sums);
+      chain_rule(p, block.n, s, grad_vec + 3 * at);
+    }
+  }
+}
+
+}  // namespace
+
+RadialLoops<float> radial_loops_f32() { return {convolve<float>, differentiate<float>}; }
+RadialLoops<double> radial_loops_f64() { return {convolve<double>, differentiate<double>}; }
+
+}  // namespace e3md::kernels::E3MD_ISA

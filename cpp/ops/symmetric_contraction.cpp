@@ -1,0 +1,250 @@
+// symmetric_contraction on the CPU: checks, the program of products, coefficients per species, and
+// the loop over atoms. The schemas are in register_inference.cpp.
+#include "symmetric_contraction.h"
+
+#include <ATen/Dispatch.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+#include <torch/library.h>
+
+#include <vector>
+
+#include "edges.h"
+#include "isa.h"
+#include "symmetric_contraction_kernel.h"
+
+namespace e3md {
+
+using at::Tensor;
+
+ProductTables::ProductTables(at::TensorList tables) {
+  TORCH_CHECK(tables.size() == 3, "symmetric_contraction: expected 3 tables, not ", tables.size());
+  terms = tables[0].contiguous(), entries = tables[1].contiguous(), values = tables[2].contiguous();
+  TORCH_CHECK(terms.dim() == 2 && terms.size(1) == 4 && terms.scalar_type() == at::kLong &&
+                  entries.dim() == 2 && entries.size(1) == 2 &&
+                  entries.scalar_type() == at::kLong && values.scalar_type() == at::kDouble &&
+                  values.numel() == entries.size(0),
+              "symmetric_contraction: terms must be int64 (n, 4), entries int64 (n, 2), values "
+              "float64 (n)");
+}
+
+namespace {
+
+using kernels::InnerNode;
+using kernels::OuterNode;
+using kernels::ProductLoops;
+using kernels::ProductProblem;
+
+template <class T>
+ProductLoops<T> loops() {
+  namespace k = kernels;
+  if constexpr (std::is_same_v<T, float>)
+    return for_isa(k::baseline::product_loops_f32, k::avx2::product_loops_f32,
+                   k::avx512::product_loops_f32);
+  else
+    return for_isa(k::baseline::product_loops_f64, k::avx2::product_loops_f64,
+                   k::avx512::product_loops_f64);
+}
+
+/// Terms nested by their components.
+struct Program {
+  std::vector<int32_t> rows;
+  std::vector<OuterNode> first, second;
+  std::vector<InnerNode> third;
+
+  Program(const Tensor& terms, int64_t n_rows, int64_t n_components) {
+    const int64_t* term = terms.const_data_ptr<int64_t>();
+    int64_t row = -1, last[2] = {-1, -1};
+    for (int32_t n = 0; n < terms.size(0); ++n, term += 4) {
+      TORCH_CHECK(term[0] >= row && term[0] < n_rows, "symmetric_contraction: term ", n,
+                  " has row ", term[0], " out of order or range");
+      for (int c = 1; c < 4; ++c)
+        TORCH_CHECK(term[c] < n_components && (term[c] >= 0 || c > 1),
+                    "symmetric_contraction: term ", n, " has component ", term[c]);
+      while (row < term[0]) ++row, rows.push_back(size(first)), last[0] = last[1] = -1;
+      if (term[1] != last[0]) {
+        first.push_back({int32_t(term[1]), -1, size(second), size(second)});
+        last[0] = term[1], last[1] = -1;
+      }
+      if (term[2] < 0) {
+        first.back().term = n;
+        continue;
+      }
+      if (term[2] != last[1]) {
+        second.push_back({int32_t(term[2]), -1, size(third), size(third)});
+        first.back().end = size(second);
+        last[1] = term[2];
+      }
+      if (term[3] < 0) {
+        second.back().term = n;
+        continue;
+      }
+      third.push_back({int32_t(term[3]), n});
+      second.back().end = size(third);
+    }
+    while (row < n_rows) ++row, rows.push_back(size(first));
+  }
+
+  template <class V>
+  static int32_t size(const V& vector) {
+    return static_cast<int32_t>(vector.size());
+  }
+};
+
+struct Arguments {
+  Tensor a, types;
+  std::vector<Tensor> weights;
+  std::vector<std::pair<size_t, int64_t>> weight_at;  ///< of every weight: which tensor, which row
+  ProductTables tables;
+
+  Arguments(const Tensor& a_, const Tensor& types_, at::TensorList weights_, at::TensorList tables_)
+      : a(a_.contiguous()), types(types_.contiguous()), tables(tables_) {
+    TORCH_CHECK(!weights_.empty(), "symmetric_contraction: no weights");
+    bool right = a.dim() == 3;
+    for (const Tensor& w : weights_) {
+      right = right && w.dim() == 3 && w.size(0) == weights_[0].size(0) && w.size(2) == a.size(2) &&
+              w.scalar_type() == a.scalar_type();
+      if (!right) break;
+      weights.push_back(w.contiguous());
+      for (int64_t row = 0; row < w.size(1); ++row) weight_at.emplace_back(weights.size() - 1, row);
+    }
+    TORCH_CHECK(
+        right && types.dim() == 1 && types.size(0) == a.size(0) && types.scalar_type() == at::kLong,
+        "symmetric_contraction: a must be (n_atoms, n_components, n_channels), weights "
+        "(n_species, n_weights, n_channels) of its dtype, types int64 (n_atoms)");
+    const int64_t* entry = tables.entries.const_data_ptr<int64_t>();
+    for (int64_t n = 0; n < tables.values.numel(); ++n)
+      TORCH_CHECK(entry[2 * n] >= 0 && entry[2 * n] < tables.terms.size(0) &&
+                      entry[2 * n + 1] >= 0 &&
+                      entry[2 * n + 1] < static_cast<int64_t>(weight_at.size()),
+                  "symmetric_contraction: entry ", n, " is out of range");
+  }
+};
+
+/// Atoms of each species.
+std::vector<std::vector<int64_t>> by_species(const Tensor& types, int64_t n_species) {
+  std::vector<std::vector<int64_t>> atoms(n_species);
+  const int64_t* type = types.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < types.size(0); ++i) {
+    TORCH_CHECK(type[i] >= 0 && type[i] < n_species, "symmetric_contraction: atom ", i,
+                " has type ", type[i], ", expected 0 to ", n_species - 1);
+    atoms[type[i]].push_back(i);
+  }
+  return atoms;
+}
+
+/// Coefficients of one species, (n_tiles, n_terms, lanes): weights collapsed to terms.
+template <class T>
+std::vector<T> coefficients(const Arguments& arguments, int64_t species, int64_t lanes) {
+  const int64_t n_channels = arguments.a.size(2), n_terms = arguments.tables.terms.size(0);
+  std::vector<T> result((n_channels + lanes - 1) / lanes * n_terms * lanes, T(0));
+  std::vector<const T*> rows;
+  for (const auto& [which, row] : arguments.weight_at) {
+    const Tensor& weight = arguments.weights[which];
+    rows.push_back(weight.template const_data_ptr<T>() +
+                   (species * weight.size(1) + row) * n_channels);
+  }
+  const int64_t* entry = arguments.tables.entries.const_data_ptr<int64_t>();
+  const double* value = arguments.tables.values.const_data_ptr<double>();
+  for (int64_t begin = 0; begin < n_channels; begin += lanes) {
+    T* tile = result.data() + begin * n_terms;
+    const int64_t n = std::min(lanes, n_channels - begin);
+    for (int64_t k = 0; k < arguments.tables.values.numel(); ++k) {
+      T* to = tile + entry[2 * k] * lanes;
+      const T* from = rows[entry[2 * k + 1]] + begin;
+      const T factor = static_cast<T>(value[k]);
+      for (int64_t c = 0; c < n; ++c) to[c] += factor * from[c];
+    }
+  }
+  return result;
+}
+
+/// Runs `body(problem, begin, end, scratch)` over all atoms, one species after another.
+template <class T, class Body>
+void for_atoms(const Arguments& arguments, int64_t n_rows, Body body) {
+  constexpr int64_t kChunk = 64;
+  const int64_t n_components = arguments.a.size(1);
+  const Program program(arguments.tables.terms, n_rows, n_components);
+  const auto atoms = by_species(arguments.types, arguments.weights[0].size(0));
+  for (int64_t species = 0; species < arguments.weights[0].size(0); ++species) {
+    const int64_t n_atoms = static_cast<int64_t>(atoms[species].size());
+    if (n_atoms == 0) continue;
+    const auto p = coefficients<T>(arguments, species, loops<T>().lanes);
+    const ProductProblem<T> problem{{program.rows.data(), n_rows, program.first.data(),
+                                     program.second.data(), program.third.data()},
+                                    arguments.a.const_data_ptr<T>(),
+                                    p.data(),
+                                    atoms[species].data(),
+                                    n_atoms,
+                                    n_components,
+                                    arguments.a.size(2),
+                                    arguments.tables.terms.size(0)};
+    const int n_threads = loop_threads();
+#pragma omp parallel num_threads(n_threads) if (n_threads > 1)
+    {
+      std::vector<T> scratch(kernels::product_scratch_size<T>(n_components, n_rows));
+#pragma omp for schedule(dynamic)
+      for (int64_t begin = 0; begin < n_atoms; begin += kChunk)
+        body(problem, begin, std::min(n_atoms, begin + kChunk), scratch.data());
+    }
+  }
+}
+
+Tensor symmetric_contraction(const Tensor& a, const Tensor& types, at::TensorList weights,
+                             at::TensorList tables, int64_t n_rows) {
+  const Arguments arguments(a, types, weights, tables);
+  Tensor out = at::empty({a.size(0), n_rows, a.size(2)}, a.options());
+  AT_DISPATCH_FLOATING_TYPES(a.scalar_type(), "symmetric_contraction", [&] {
+    auto* result = out.mutable_data_ptr<scalar_t>();
+    for_atoms<scalar_t>(arguments, n_rows,
+                        [&](const auto& problem, int64_t begin, int64_t end, scalar_t* scratch) {
+                          loops<scalar_t>().evaluate(problem, result, begin, end, scratch);
+                        });
+  });
+  return out;
+}
+
+/// Gradient to a; `a` empty of atoms gives an empty one.
+Tensor symmetric_contraction_grad(const Tensor& g_, const Tensor& a, const Tensor& types,
+                                  at::TensorList weights, at::TensorList tables) {
+  const Arguments arguments(a, types, weights, tables);
+  const Tensor g = g_.contiguous();
+  TORCH_CHECK(g.dim() == 3 && g.size(0) == a.size(0) && g.size(2) == a.size(2) &&
+                  g.scalar_type() == a.scalar_type(),
+              "symmetric_contraction_grad: g must be (n_atoms, n_rows, n_channels), as a");
+  Tensor grad = at::empty(a.sizes(), a.options());
+  AT_DISPATCH_FLOATING_TYPES(a.scalar_type(), "symmetric_contraction_grad", [&] {
+    const auto* cotangent = g.const_data_ptr<scalar_t>();
+    auto* result = grad.mutable_data_ptr<scalar_t>();
+    for_atoms<scalar_t>(arguments, g.size(1),
+                        [&](const auto& problem, int64_t begin, int64_t end, scalar_t* scratch) {
+                          loops<scalar_t>().differentiate(problem, cotangent, result, begin, end,
+                                                          scratch);
+                        });
+  });
+  return grad;
+}
+
+Tensor symmetric_contraction_meta(const Tensor& a, const Tensor&, at::TensorList, at::TensorList,
+                                  int64_t n_rows) {
+  return a.new_empty({a.size(0), n_rows, a.size(2)});
+}
+
+Tensor symmetric_contraction_grad_meta(const Tensor&, const Tensor& a, const Tensor&,
+                                       at::TensorList, at::TensorList) {
+  return a.new_empty(a.sizes());
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(e3md, CPU, m) {
+  m.impl("symmetric_contraction", symmetric_contraction);
+  m.impl("symmetric_contraction_grad", symmetric_contraction_grad);
+}
+
+TORCH_LIBRARY_IMPL(e3md, Meta, m) {
+  m.impl("symmetric_contraction", symmetric_contraction_meta);
+  m.impl("symmetric_contraction_grad", symmetric_contraction_grad_meta);
+}
+
+}  // namespace e3md

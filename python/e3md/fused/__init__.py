@@ -1,0 +1,137 @@
+"""From a trained model to one that is fast: the same function, its work arranged for inference.
+
+Radial networks become tables, linear maps that meet become one, products one op. Nothing here
+changes the energy beyond the error of the tables, which `e3md export` measures and prints.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from e3md.fused.linear import FusedLinear
+from e3md.fused.mace import MergedColumns, NoFeatures, merged_paths
+from e3md.fused.product import FusedContraction
+from e3md.fused.radial import (
+    GROUP,
+    BareEdges,
+    NetworkColumns,
+    NoWeights,
+    TabulatedConvolution,
+    table_columns,
+)
+from e3md.model.layout import Layout
+from e3md.model.linear import Linear
+from e3md.model.mace import MACE
+from e3md.model.product import SymmetricContraction
+from e3md.model.radial import AgnesiBessel, PairBessel
+
+MAX_COLUMNS = 8192  # of all tables of a layer; beyond, tables would leave every cache
+
+
+class FusedModel(nn.Module):
+    """A model whose layers read tables; `tabulate` must be called before it is evaluated."""
+
+    def __init__(self, source: Any, model: Any, knots: tuple[int, int]) -> None:
+        """source: the trained model; model: fused, on the same weights; knots: in float32, float64."""
+        super().__init__()
+        self.source = source
+        self.model = model
+        self.knots = knots
+        self.exchange_width = model.exchange_width
+
+    def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
+        """Energies of the local atoms, as those of build_model."""
+        return self.model(types, edge_index, edge_vec, n_local)
+
+    @torch.jit.export
+    def descriptors(
+        self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
+    ) -> Tensor:
+        """As those of build_model."""
+        return self.model.descriptors(types, edge_index, edge_vec, n_local)
+
+    @torch.jit.export
+    def tabulate(self, single: bool) -> None:
+        """Make the tables; the module must be float64, and autograd on."""
+        for layer in self.model.layers:
+            layer.convolution.tabulate(self.knots[0] if single else self.knots[1])
+
+
+def fuse(model: nn.Module, cutoff: float, knots: tuple[int, int]) -> FusedModel:
+    """A fused copy of the model.
+
+    Raises:
+        ValueError: if its tables would be too large.
+    """
+    source: Any = copy.deepcopy(model).requires_grad_(False)
+    shared = {id(t): t for t in (*source.parameters(), *source.buffers())}
+    fused: Any = copy.deepcopy(source, shared)
+    embedding = fused.edge_embedding
+    keys, chosen = _pairs(embedding.radial, embedding.n_species, by_neighbor=False)
+    needs_radial = False
+    for n, layer in enumerate(fused.layers):
+        network = "radial_network" if hasattr(layer, "radial_network") else "filters"
+        needs_radial = needs_radial or getattr(layer, "density", None) is not None
+        if n == 0 and isinstance(fused, MACE) and _merge_first(fused, cutoff):
+            continue
+        convolution = layer.convolution
+        paths, columns = table_columns(convolution.paths, _n_weights(convolution.paths))
+        if len(keys) * len(columns) > MAX_COLUMNS:
+            raise ValueError(f"{len(keys)} tables of {len(columns)} radial functions in a layer")
+        function = NetworkColumns(embedding.radial, getattr(layer, network), columns)
+        layer.convolution = TabulatedConvolution(
+            function, paths, convolution, embedding, cutoff, keys, chosen
+        )
+        setattr(layer, network, NoWeights())
+    if not needs_radial:
+        fused.edge_embedding = BareEdges()
+    _replace(fused)
+    return FusedModel(source, fused, knots)
+
+
+def _merge_first(model: Any, cutoff: float) -> bool:
+    """Put the linear maps around the first convolution into its tables, if these stay small."""
+    layer, embedding = model.layers[0], model.edge_embedding
+    keys, chosen = _pairs(embedding.radial, embedding.n_species, by_neighbor=True)
+    function = MergedColumns(embedding.radial, layer, model.species_embedding)
+    n_columns = sum(-(-w.shape[1] // GROUP) * GROUP for w in function.weights)
+    if len(keys) * n_columns > MAX_COLUMNS:
+        return False
+    layer.convolution = TabulatedConvolution(
+        function, merged_paths(layer), layer.convolution, embedding, cutoff, keys, chosen
+    )
+    layer.convolution.dim_out = Layout(layer.irreps_a).dim
+    layer.radial_network = NoWeights()
+    layer.linear_up = NoFeatures()
+    layer.linear_a = nn.Identity()
+    return True
+
+
+def _pairs(radial: nn.Module, n_species: int, by_neighbor: bool) -> tuple[Tensor, Tensor]:
+    """Pairs (receiver · n_species + neighbor) that have a table of their own, and whose of all."""
+    every = torch.arange(n_species**2)
+    if isinstance(radial, (AgnesiBessel, PairBessel)):
+        return every, every
+    if by_neighbor:
+        return torch.arange(n_species), every % n_species
+    return torch.zeros(1, dtype=torch.int64), torch.zeros_like(every)
+
+
+def _n_weights(paths: Tensor) -> int:
+    return int((paths[:, 5] + paths[:, 6]).max())
+
+
+def _replace(module: nn.Module) -> None:
+    """Linear maps and products, wherever they are, by their fused forms."""
+    for name, child in module.named_children():
+        match child:
+            case TabulatedConvolution():
+                pass
+            case Linear():
+                setattr(module, name, FusedLinear(child))
+            case SymmetricContraction():
+                setattr(module, name, FusedContraction(child))
+            case _:
+                _replace(child)

@@ -1,0 +1,170 @@
+"""The fused ops of inference against plain torch: values, first and second derivatives."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from e3nn import o3
+from torch import Tensor
+
+from conftest import random_structure
+from e3md import ops
+from e3md.fused import FusedModel, fuse
+from e3md.fused.linear import FusedLinear
+from e3md.fused.product import FusedContraction
+from e3md.model import ModelConfig
+from e3md.model.linear import Linear
+from e3md.model.product import SymmetricContraction
+from laws import CONFIGS, build, to_graph
+
+CLOSE = {"atol": 1e-11, "rtol": 1e-11}
+
+
+@pytest.fixture(params=CONFIGS.values(), ids=CONFIGS.keys())
+def config(request: pytest.FixtureRequest) -> ModelConfig:
+    return request.param
+
+
+def tabulated(config: ModelConfig, n_knots: int = 768) -> FusedModel:
+    fused = fuse(build(config), config.cutoff, (n_knots, n_knots))
+    fused.tabulate(True)
+    return fused
+
+
+def edge_gradient(model: torch.nn.Module, graph, create_graph: bool) -> tuple[Tensor, Tensor]:
+    vec = graph.edge_vec.clone().requires_grad_()
+    energy = model(graph.types, graph.edge_index, vec, graph.n_atoms).sum()
+    return vec, torch.autograd.grad(energy, vec, create_graph=create_graph)[0]
+
+
+def test_a_fused_model_is_the_model(config: ModelConfig) -> None:
+    graph = to_graph(random_structure(12, seed=3), config)
+    exact, fused = build(config), tabulated(config)
+    arguments = (graph.types, graph.edge_index, graph.edge_vec, graph.n_atoms)
+    torch.testing.assert_close(fused(*arguments), exact(*arguments), atol=1e-9, rtol=0)
+    (_, expected), (_, found) = (edge_gradient(m, graph, False) for m in (exact, fused))
+    torch.testing.assert_close(found, expected, atol=1e-8, rtol=1e-8)
+
+
+def test_fused_and_differentiable_gradients_agree(config: ModelConfig) -> None:
+    """With create_graph the backward pass goes through other code."""
+    graph = to_graph(random_structure(12, seed=3), config)
+    fused = tabulated(config, 64)
+    (_, quick), (_, slow) = (edge_gradient(fused, graph, c) for c in (False, True))
+    torch.testing.assert_close(quick, slow.detach(), **CLOSE)
+
+
+def test_second_derivatives_are_those_of_the_model(config: ModelConfig) -> None:
+    graph = to_graph(random_structure(6, seed=4), config)
+    direction = torch.randn(graph.edge_vec.shape, dtype=torch.float64)
+    rows = []
+    for model in (build(config), tabulated(config)):
+        vec, g = edge_gradient(model, graph, True)
+        rows.append(torch.autograd.grad(g, vec, direction)[0])
+    torch.testing.assert_close(rows[1], rows[0], atol=1e-5, rtol=1e-5)
+
+
+def test_the_error_of_the_tables_falls_with_the_fifth_power(config: ModelConfig) -> None:
+    graph = to_graph(random_structure(12, seed=3), config)
+    _, exact = edge_gradient(build(config), graph, False)
+    errors = [
+        float((edge_gradient(tabulated(config, n), graph, False)[1] - exact).abs().max())
+        for n in (40, 80, 160)
+    ]
+    assert errors[1] < errors[0] / 8
+    assert errors[2] < errors[1] / 8
+
+
+@pytest.mark.parametrize("channels", [1, 7, 16, 33])
+@pytest.mark.parametrize("correlation", [1, 2, 3])
+def test_contraction_is_the_sum_of_its_orders(channels: int, correlation: int) -> None:
+    irreps = [f"{channels}x{ir}" for ir in ("0e", "1o", "2e")]
+    source, target = "+".join(irreps), "+".join(irreps[:2])
+    plain = SymmetricContraction(o3.Irreps(source), o3.Irreps(target), correlation, 3)
+    plain.requires_grad_(False)
+    fused = FusedContraction(plain)
+    types = torch.tensor([0, 2, 2, 0, 2, 2, 2])  # no atom of species 1
+    a = torch.randn(7, 9 * channels, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(fused(a, types), plain(a, types), **CLOSE)
+    u = torch.randn(7, 4 * channels, dtype=torch.float64)
+    grads = [torch.autograd.grad((m(a, types) * u).sum(), a)[0] for m in (fused, plain)]
+    torch.testing.assert_close(*grads, **CLOSE)
+    if channels == 1:
+        assert torch.autograd.gradgradcheck(lambda a: fused(a, types), a)
+
+
+def test_linear_is_linear() -> None:
+    plain = Linear("3x0e+4x1o+2x2e", "5x0e+2x0o+6x1o").requires_grad_(False)
+    fused = FusedLinear(plain)
+    x = torch.randn(4, 25, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(fused(x), plain(x), **CLOSE)
+    u = torch.randn(4, 25, dtype=torch.float64)
+    grads = [torch.autograd.grad((m(x) * u).sum(), x)[0] for m in (fused, plain)]
+    torch.testing.assert_close(*grads, **CLOSE)
+    assert torch.autograd.gradgradcheck(fused, x)
+
+
+def test_empty_inputs() -> None:
+    plain = SymmetricContraction(o3.Irreps("4x0e+4x1o"), o3.Irreps("4x0e"), 3, 2)
+    fused = FusedContraction(plain.requires_grad_(False))
+    a = torch.zeros(0, 16, dtype=torch.float64, requires_grad=True)
+    out = fused(a, torch.zeros(0, dtype=torch.int64))
+    assert out.shape == (0, 4)
+    assert torch.autograd.grad(out.sum(), a)[0].shape == a.shape
+
+
+def test_weights_that_need_gradients_are_refused() -> None:
+    x, weight = torch.zeros(2, 3), torch.zeros(3, 3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="must not need a gradient"):
+        ops.irreps_linear(x, [weight], [1.0], [0, 1, 0], 3)
+
+
+def test_a_model_without_tables_says_so() -> None:
+    config = (
+        CONFIGS["nequip-natural"] if "nequip-natural" in CONFIGS else next(iter(CONFIGS.values()))
+    )
+    graph = to_graph(random_structure(5, seed=1), config)
+    fused = fuse(build(config), config.cutoff, (64, 64))
+    with pytest.raises(RuntimeError, match="without making its tables"):
+        fused(graph.types, graph.edge_index, graph.edge_vec, graph.n_atoms)
+
+
+ISA_SCRIPT = """
+import torch
+from laws import CONFIGS, build, to_graph
+from conftest import random_structure
+from test_ops_inference import edge_gradient
+from e3md.fused import fuse
+for name, config in CONFIGS.items():
+    for dtype in (torch.float32, torch.float64):
+        fused = fuse(build(config), config.cutoff, (256, 256)).double()
+        fused.tabulate(True)
+        from e3md.model.build import set_dtype
+        set_dtype(fused, dtype)
+        graph = to_graph(random_structure(9, seed=8), config, dtype)
+        _, g = edge_gradient(fused, graph, False)
+        print(name, dtype, " ".join(f"{x:.17g}" for x in g.flatten().tolist()))
+"""
+
+
+def test_instruction_sets_agree() -> None:
+    printed = {}
+    for isa in ("baseline", "avx2", "avx512"):
+        env = {**os.environ, "E3MD_ISA": isa, "PYTHONPATH": os.pathsep.join(sys.path)}
+        run = subprocess.run(
+            [sys.executable, "-c", ISA_SCRIPT], env=env, capture_output=True, text=True
+        )
+        if run.returncode and "does not have these instructions" in run.stderr:
+            continue
+        assert run.returncode == 0, run.stderr
+        printed[isa] = [line.split() for line in run.stdout.splitlines()]
+    assert printed["baseline"]
+    for isa, rows in printed.items():
+        for row, expected in zip(rows, printed["baseline"], strict=True):
+            assert row[:2] == expected[:2]
+            single = row[1].endswith("float32")
+            x, y = (torch.tensor([float(v) for v in r[2:]]) for r in (row, expected))
+            scale = y.abs().max().clamp(min=1e-3)
+            assert (x - y).abs().max() < (2e-5 if single else 1e-6) * scale, (isa, row[:2])
