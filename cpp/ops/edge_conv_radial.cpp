@@ -114,7 +114,7 @@ struct Prepared {
     const int64_t n_sh = tables.n_harmonics();
     const bool has_in = a.h.size(1) > 0;
     const Widths widths{has_in ? a.h.size(1) : INT32_MAX, n_sh, n_columns, dim_out};
-    products = conv::read_tables<T>(tables.paths, tables.cg_index, tables.cg_value, widths);
+    products = conv::read_tables<T>(tables.paths, tables.cg_index, tables.cg_value, widths, false);
     for (const auto& path : products.paths)
       TORCH_CHECK(path.weight_offset % kernels::kTableGroup == 0 && (has_in || path.n_in == 1),
                   "edge_conv_radial: a path begins inside a group of columns, or needs features");

@@ -42,28 +42,41 @@ struct RadialBlock {
 };
 
 template <class T>
-T square_root(T x) {
+E3MD_INLINE T square_root(T x) {
   if constexpr (sizeof(T) == 4) return __builtin_sqrtf(x);
   return __builtin_sqrt(x);
 }
 
+/// Row `row` of rows of kBlock numbers, as vectors.
+template <class T>
+E3MD_INLINE Vec<T>* vectors(T* rows, int64_t row) {
+  return reinterpret_cast<Vec<T>*>(rows + row * kBlock);
+}
+
+template <class T>
+inline constexpr int kVectorsOfBlock = kBlock / Simd<T>::kWidth;
+
 /// Quintic Hermite basis on [0, 1] and its derivatives: f0, f0', f0'', f1, f1', f1''.
 template <class T>
-void hermite(T t, T inverse_spacing, T* basis, T* slope) {
-  const T t2 = t * t, t3 = t2 * t;
-  const T half = T(0.5);
-  basis[3 * kBlock] = t3 * (10 + t * (6 * t - 15));
-  basis[0 * kBlock] = 1 - basis[3 * kBlock];
-  basis[1 * kBlock] = t + t3 * (-6 + t * (8 - 3 * t));
-  basis[2 * kBlock] = half * t2 * (1 + t * (-3 + t * (3 - t)));
-  basis[4 * kBlock] = t3 * (-4 + t * (7 - 3 * t));
-  basis[5 * kBlock] = half * t3 * (1 + t * (t - 2));
-  slope[3 * kBlock] = inverse_spacing * t2 * (30 + t * (30 * t - 60));
-  slope[0 * kBlock] = -slope[3 * kBlock];
-  slope[1 * kBlock] = inverse_spacing * (1 + t2 * (-18 + t * (32 - 15 * t)));
-  slope[2 * kBlock] = inverse_spacing * half * t * (2 + t * (-9 + t * (12 - 5 * t)));
-  slope[4 * kBlock] = inverse_spacing * t2 * (-12 + t * (28 - 15 * t));
-  slope[5 * kBlock] = inverse_spacing * half * t2 * (3 + t * (5 * t - 8));
+void hermite(T* t_row, T inverse_spacing, T* basis, T* slope) {
+  const T s = inverse_spacing, h = T(0.5);
+  for (int k = 0; k < kVectorsOfBlock<T>; ++k) {
+    const Vec<T> t = vectors(t_row, 0)[k], t2 = t * t, t3 = t2 * t;
+    const Vec<T> last = t3 * (T(10) + t * (T(6) * t - T(15)));
+    vectors(basis, 0)[k] = T(1) - last;
+    vectors(basis, 1)[k] = t + t3 * (T(-6) + t * (T(8) - T(3) * t));
+    vectors(basis, 2)[k] = h * t2 * (T(1) + t * (T(-3) + t * (T(3) - t)));
+    vectors(basis, 3)[k] = last;
+    vectors(basis, 4)[k] = t3 * (T(-4) + t * (T(7) - T(3) * t));
+    vectors(basis, 5)[k] = h * t3 * (T(1) + t * (t - T(2)));
+    const Vec<T> rise = s * t2 * (T(30) + t * (T(30) * t - T(60)));
+    vectors(slope, 0)[k] = -rise;
+    vectors(slope, 1)[k] = s * (T(1) + t2 * (T(-18) + t * (T(32) - T(15) * t)));
+    vectors(slope, 2)[k] = s * h * t * (T(2) + t * (T(-9) + t * (T(12) - T(5) * t)));
+    vectors(slope, 3)[k] = rise;
+    vectors(slope, 4)[k] = s * t2 * (T(-12) + t * (T(28) - T(15) * t));
+    vectors(slope, 5)[k] = s * h * t2 * (T(3) + t * (T(5) * t - T(8)));
+  }
 }
 
 template <class T>
@@ -72,34 +85,41 @@ void locate(const RadialProblem<T>& p, int64_t receiver, int64_t begin, RadialBl
   const SplineTable<T>& table = p.table;
   const int64_t* chosen = table.chosen + p.types[receiver] * table.n_types;
   block.row = table.n_groups * kTableValues * kTableGroup;
-  for (int b = 0; b < block.n; ++b) {
-    const int64_t j = p.neighbor[begin + b];
+  T t[kBlock];
+  for (int b = 0; b < kBlock; ++b) {
+    const int64_t j = p.neighbor[begin + (b < block.n ? b : 0)];
     const T u = (s.r[b] - table.first) * table.inverse_spacing;
     int64_t k = u > 0 ? static_cast<int64_t>(u) : 0;
     k = k < table.n_knots - 2 ? k : table.n_knots - 2;
     block.in[b] = p.in + j * p.dim_in;
     block.knot[b] = table.values + (chosen[p.types[j]] * table.n_knots + k) * block.row;
-    hermite(u - static_cast<T>(k), table.inverse_spacing, s.basis + b, s.slope + b);
+    t[b] = u - static_cast<T>(k);
   }
+  hermite(t, table.inverse_spacing, s.basis, s.slope);
 }
 
 /// Distances, directions and harmonics of the block, by the recursion over degrees.
 template <class T>
 void measure(const RadialProblem<T>& p, int64_t begin, int n, const Scratch<T>& s) {
+  T *x = s.direction, *y = x + kBlock, *z = y + kBlock;
   for (int b = 0; b < kBlock; ++b) {
     const T* v = p.edge_vec + 3 * (begin + (b < n ? b : 0));
-    s.r[b] = square_root(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+    x[b] = v[0], y[b] = v[1], z[b] = v[2];
+  }
+#pragma GCC ivdep
+  for (int b = 0; b < kBlock; ++b) {
+    s.r[b] = square_root(x[b] * x[b] + y[b] * y[b] + z[b] * z[b]);
     s.inverse_r[b] = 1 / s.r[b];
     const T scale = p.solid ? T(1) : s.inverse_r[b];
-    for (int a = 0; a < 3; ++a) s.direction[a * kBlock + b] = v[a] * scale;
+    x[b] *= scale, y[b] *= scale, z[b] *= scale;
     s.sh[b] = 1;
   }
   for (int64_t k = kBlock; k < p.dim_sh * kBlock; ++k) s.sh[k] = 0;
   for (int64_t n_term = 0; n_term < p.n_harmonics; ++n_term) {
     const HarmonicTerm<T> term = p.harmonics[n_term];
-    T* out = s.sh + term.out * kBlock;
-    const T *lower = s.sh + term.lower * kBlock, *d = s.direction + term.component * kBlock;
-    for (int b = 0; b < kBlock; ++b) out[b] += term.value * lower[b] * d[b];
+    for (int k = 0; k < kVectorsOfBlock<T>; ++k)
+      vectors(s.sh, term.out)[k] +=
+          term.value * vectors(s.sh, term.lower)[k] * vectors(s.direction, term.component)[k];
   }
 }
 
@@ -118,7 +138,7 @@ template <class T, int N>
 struct Knots {
   Vec<T> v[kSplineTerms][N];
 
-  Knots(const T* knot, int64_t row, int64_t column) {
+  E3MD_INLINE Knots(const T* knot, int64_t row, int64_t column) {
     constexpr int kWidth = Simd<T>::kWidth;
     for (int n = 0; n < N; ++n) {
       const int64_t c = column + n * kWidth;
@@ -131,7 +151,7 @@ struct Knots {
   }
 
   template <bool FULL>
-  Tile<T, N, FULL> combine(const T* basis) const {
+  E3MD_INLINE Tile<T, N, FULL> combine(const T* basis) const {
     Tile<T, N, FULL> w;
     for (int n = 0; n < N; ++n) {
       w.v[n] = basis[0] * v[0][n];
@@ -240,12 +260,10 @@ void chain_rule(const RadialProblem<T>& p, int n, const Scratch<T>& s, T* grad_v
   T grad_direction[3 * kBlock] = {};
   for (int64_t n_term = p.n_harmonics - 1; n_term >= 0; --n_term) {
     const HarmonicTerm<T> term = p.harmonics[n_term];
-    const T *g = s.grad_sh + term.out * kBlock, *lower = s.sh + term.lower * kBlock;
-    const T* d = s.direction + term.component * kBlock;
-    T *to_lower = s.grad_sh + term.lower * kBlock, *to_d = grad_direction + term.component * kBlock;
-    for (int b = 0; b < kBlock; ++b) {
-      to_lower[b] += term.value * g[b] * d[b];
-      to_d[b] += term.value * g[b] * lower[b];
+    for (int k = 0; k < kVectorsOfBlock<T>; ++k) {
+      const Vec<T> g = term.value * vectors(s.grad_sh, term.out)[k];
+      vectors(s.grad_sh, term.lower)[k] += g * vectors(s.direction, term.component)[k];
+      vectors(grad_direction, term.component)[k] += g * vectors(s.sh, term.lower)[k];
     }
   }
   for (int b = 0; b < n; ++b) {

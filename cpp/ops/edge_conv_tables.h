@@ -36,14 +36,15 @@ inline void check_range(const char* what, int64_t path, int64_t begin, int64_t e
               end, ") of ", what, ", which has ", width);
 }
 
+/// split: paths that join each m only to itself become one path per m.
 /// One row of `paths`; entry n of `index`/`value` is C[m1, m2, m3].
 template <class T>
 void append_path(Tables<T>& tables, int64_t number, const int64_t* row, const int64_t* index,
-                 const double* value, const Widths& widths) {
+                 const double* value, const Widths& widths, bool split) {
   const int64_t mul = row[6], begin = row[7], end = row[8];
   if (mul == 0 || begin == end) return;
   int64_t n_in = 0, n_sh = 0, n_out = 0;
-  bool diagonal = true;
+  bool diagonal = split;
   for (int64_t n = begin; n < end; ++n) {
     const int64_t* m = index + 3 * n;
     TORCH_CHECK(m[0] >= 0 && m[1] >= 0 && m[2] >= 0, "edge_conv: cg_index[", n, "] is negative");
@@ -60,7 +61,8 @@ void append_path(Tables<T>& tables, int64_t number, const int64_t* row, const in
   check_range("sh", number, row[2], row[2] + n_sh, widths.sh);
   check_range("the output", number, row[3], row[3] + (n_out - 1) * row[4] + mul, widths.out);
   check_range("weights", number, row[5], row[5] + mul, widths.weights);
-  // A product with Y_00 joins each m only to itself: one path per m skips the zeros.
+  // A product with Y_00 joins each m only to itself: one path per m skips the zeros, and reads the
+  // weights once per m.
   const int64_t n_parts = diagonal ? n_out : 1;
   for (int64_t part = 0; part < n_parts; ++part) {
     Path path{row[0] + part * row[1],
@@ -87,7 +89,7 @@ void append_path(Tables<T>& tables, int64_t number, const int64_t* row, const in
 
 template <class T>
 Tables<T> read_tables(const Tensor& paths, const Tensor& cg_index, const Tensor& cg_value,
-                      const Widths& widths) {
+                      const Widths& widths, bool split = true) {
   const Tensor rows = paths.contiguous(), index = cg_index.contiguous();
   const Tensor value = cg_value.contiguous();
   const int64_t n_paths = rows.numel() / kPathColumns, n_values = value.numel();
@@ -106,7 +108,7 @@ Tables<T> read_tables(const Tensor& paths, const Tensor& cg_index, const Tensor&
     TORCH_CHECK(row[7] >= 0 && row[7] <= row[8] && row[8] <= n_values, "edge_conv: path ", n,
                 " needs cg entries [", row[7], ", ", row[8], ") of ", n_values);
     append_path(tables, n, row, index.const_data_ptr<int64_t>(), value.const_data_ptr<double>(),
-                widths);
+                widths, split);
   }
   return tables;
 }

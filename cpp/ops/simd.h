@@ -15,6 +15,9 @@
 #define E3MD_VECTOR_BYTES 16
 #endif
 
+// Vectors live in registers only where the functions that hand them around are inlined.
+#define E3MD_INLINE [[gnu::always_inline]] inline
+
 namespace e3md::kernels::E3MD_ISA {
 namespace {
 
@@ -33,7 +36,7 @@ struct Tile {
   static constexpr int kChannels = N * Simd<T>::kWidth;
   Vec<T> v[N];
 
-  static Tile load(const T* p, int lanes) {
+  E3MD_INLINE static Tile load(const T* p, int lanes) {
     Tile t{};
     if constexpr (FULL) {
       for (int n = 0; n < N; ++n) t.v[n] = reinterpret_cast<const Vec<T>*>(p)[n];
@@ -42,23 +45,23 @@ struct Tile {
     }
     return t;
   }
-  void store(T* p, int lanes) const {
+  E3MD_INLINE void store(T* p, int lanes) const {
     if constexpr (FULL) {
       for (int n = 0; n < N; ++n) reinterpret_cast<Vec<T>*>(p)[n] = v[n];
     } else {
       for (int l = 0; l < lanes; ++l) p[l] = v[0][l];
     }
   }
-  void add(const Tile& a, const Tile& b) {
+  E3MD_INLINE void add(const Tile& a, const Tile& b) {
     for (int n = 0; n < N; ++n) v[n] += a.v[n] * b.v[n];
   }
-  void add(T a, const Tile& b) {
+  E3MD_INLINE void add(T a, const Tile& b) {
     for (int n = 0; n < N; ++n) v[n] += a * b.v[n];
   }
-  void multiply(const Tile& a) {
+  E3MD_INLINE void multiply(const Tile& a) {
     for (int n = 0; n < N; ++n) v[n] *= a.v[n];
   }
-  Vec<T> sum() const {
+  E3MD_INLINE Vec<T> sum() const {
     Vec<T> s = v[0];
     for (int n = 1; n < N; ++n) s += v[n];
     return s;

@@ -10,18 +10,18 @@ template <class T>
 struct Lot {
   Vec<T> v[kAtoms];
 
-  void add(Vec<T> p, const Lot& x) {
+  E3MD_INLINE void add(Vec<T> p, const Lot& x) {
     for (int n = 0; n < kAtoms; ++n) v[n] += p * x.v[n];
   }
-  void add(const Lot& x, const Lot& y) {
+  E3MD_INLINE void add(const Lot& x, const Lot& y) {
     for (int n = 0; n < kAtoms; ++n) v[n] += x.v[n] * y.v[n];
   }
-  static Lot all(Vec<T> p) {
+  E3MD_INLINE static Lot all(Vec<T> p) {
     Lot lot;
     for (int n = 0; n < kAtoms; ++n) lot.v[n] = p;
     return lot;
   }
-  static Lot product(const Lot& x, const Lot& y) {
+  E3MD_INLINE static Lot product(const Lot& x, const Lot& y) {
     Lot lot;
     for (int n = 0; n < kAtoms; ++n) lot.v[n] = x.v[n] * y.v[n];
     return lot;
