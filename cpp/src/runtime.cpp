@@ -5,7 +5,6 @@
 #include <torch/cuda.h>
 #include <torch/version.h>
 
-#include <climits>
 #include <string>
 
 #ifdef __GLIBC__
@@ -36,7 +35,7 @@ void check_libtorch_version() {
 void keep_freed_memory() {
 #ifdef __GLIBC__
   mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, INT_MAX);
+  mallopt(M_TRIM_THRESHOLD, -1);  // never
   mallopt(M_TOP_PAD, 64 << 20);
 #endif
 }

@@ -127,6 +127,20 @@ def verify(
 
 
 @app.command()
+def bench(
+    model: ModelFile,
+    structure: Annotated[
+        Path | None, typer.Argument(help="structure file that ASE reads; default: a crystal")
+    ] = None,
+    dtype: Annotated[Dtype | None, typer.Option(help="default: the file's")] = None,
+) -> None:
+    """Time per step of a model on this machine, in ASE and in LAMMPS."""
+    from e3md.bench import bench_and_print
+
+    bench_and_print(model, structure, dtype.value if dtype else None)
+
+
+@app.command()
 def analyze(
     trajectory: Annotated[Path, typer.Argument(help="LAMMPS dump, ASE .traj or extxyz")],
     output: Annotated[Path, typer.Option("-o", "--output")] = Path("analysis"),

@@ -1,0 +1,10 @@
+"""time_e3md.py MODEL STRUCTURE DTYPE THREADS STEPS: e3md through ASE."""
+
+import sys
+
+from timing import time_calculator
+
+from e3md import E3Calculator
+
+model, structure, dtype, threads, steps = sys.argv[1:]
+time_calculator(lambda: E3Calculator(model, dtype=dtype), structure, int(threads), int(steps))

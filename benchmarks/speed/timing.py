@@ -1,0 +1,45 @@
+"""Times an ASE calculator: the same few lines in every environment (numpy and ASE only)."""
+
+import json
+import time
+
+import numpy as np
+from ase.io import read
+
+
+def time_calculator(make_calculator, structure, threads, steps):
+    """Print one line of JSON: seconds of each step, peak memory, and numbers to compare.
+
+    Every step moves the atoms a little, as molecular dynamics does.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    atoms = read(structure)
+    atoms.calc = make_calculator()
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    rng = np.random.default_rng(1)
+    seconds = []
+    for _ in range(steps + 2):
+        atoms.positions += rng.normal(scale=0.001, size=atoms.positions.shape)
+        start = time.perf_counter()
+        atoms.get_forces()
+        atoms.get_stress()
+        seconds.append(time.perf_counter() - start)
+    print(
+        json.dumps(
+            {
+                "seconds": float(np.median(seconds[2:])),
+                "peak_mb": _peak_mb(),
+                "energy": float(energy),
+                "forces_norm": float(np.sqrt(np.sum(forces**2))),
+            }
+        )
+    )
+
+
+def _peak_mb():
+    """Largest resident memory of this process (ru_maxrss would count the parent's before exec)."""
+    with open("/proc/self/status") as status:
+        line = next(line for line in status if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
