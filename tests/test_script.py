@@ -8,6 +8,7 @@ import torch
 from conftest import random_statistics, random_structure
 from e3md.export import METADATA_FILE, TrainingRecord, save_model
 from e3md.model import ModelConfig
+from e3md.model.config import NequIPConfig
 from laws import CONFIGS, SPECIES, build, to_graph
 
 
@@ -57,6 +58,30 @@ def test_a_fused_file_gives_the_models_energies(config: ModelConfig, tmp_path) -
     torch.testing.assert_close(
         loaded.descriptors(*arguments), model.descriptors(*arguments), atol=1e-10, rtol=1e-10
     )
+
+
+def test_a_cutoff_that_is_not_smooth_keeps_its_network(tmp_path) -> None:
+    config = NequIPConfig(cutoff=4.0, n_layers=1, channels=4, xplor_on=3.0)
+    model = build(config, torch.float64)
+    remark = save_model(
+        model, config, random_statistics(SPECIES), TrainingRecord(), tmp_path / "m.pt"
+    )
+    assert "no tables" in remark
+    assert "of the largest force off" in remark
+    assert not hasattr(torch.jit.load(str(tmp_path / "m.pt")), "tabulate")
+
+
+def test_export_says_how_good_the_tables_are(tmp_path) -> None:
+    config = CONFIGS["nequip-l1"]
+    path = tmp_path / "m.pt"
+    remark = save_model(build(config), config, random_statistics(SPECIES), TrainingRecord(), path)
+    files = {METADATA_FILE: ""}
+    torch.jit.load(str(path), _extra_files=files)
+    tables = json.loads(files[METADATA_FILE])["tables"]
+    assert tables["force_error"]["float32"] < 1e-6
+    assert tables["force_error"]["float64"] < 1e-10
+    assert tables["knots"]["float32"] < tables["knots"]["float64"]
+    assert f"{tables['knots']['float32']} knots in float32" in remark
 
 
 def test_float32_agrees_with_float64(config: ModelConfig) -> None:

@@ -5,7 +5,10 @@
 #include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <vector>
+
+#include "edges.h"
 
 // The BLAS inside libtorch.
 extern "C" {
@@ -55,6 +58,36 @@ void gemm(bool transposed, int m, int n, int k, double scale, const double* a, i
   dgemm_(transposed ? "T" : "N", "N", &m, &n, &k, &scale, a, &lda, b, &ldb, &zero, c, &ldc);
 }
 
+/// Bytes of rows handled together: all components of an atom while they are in the cache.
+constexpr int64_t kChunkBytes = 1 << 20;
+
+/// All blocks for n rows.
+template <class T>
+void multiply(const std::vector<Block>& blocks, bool transposed, int64_t n, const T* x,
+              int64_t dim_in, T* out, int64_t dim_out) {
+  for (const Block& b : blocks)
+    for (int64_t m = 0; m < b.n_m; ++m) {
+      const int c_in = static_cast<int>(b.c_in), c_out = static_cast<int>(b.c_out);
+      const int64_t at_in = b.in_offset + m * c_in, at_out = b.out_offset + m * c_out;
+      gemm(transposed, transposed ? c_in : c_out, static_cast<int>(n), transposed ? c_out : c_in,
+           static_cast<T>(b.scale), b.weight.const_data_ptr<T>(), c_out,
+           x + (transposed ? at_out : at_in), static_cast<int>(dim_in),
+           out + (transposed ? at_in : at_out), static_cast<int>(dim_out));
+    }
+}
+
+template <class T>
+void multiply_all(const std::vector<Block>& blocks, bool transposed, int64_t n, const T* x,
+                  int64_t dim_in, T* out, int64_t dim_out) {
+  const int64_t bytes = sizeof(T) * (dim_in + dim_out);
+  const int64_t chunk = std::max<int64_t>(64, kChunkBytes / bytes);
+  const int n_threads = loop_threads();
+#pragma omp parallel for schedule(dynamic) num_threads(n_threads) if (n_threads > 1 && n > chunk)
+  for (int64_t row = 0; row < n; row += chunk)
+    multiply(blocks, transposed, std::min(chunk, n - row), x + row * dim_in, dim_in,
+             out + row * dim_out, dim_out);
+}
+
 Tensor irreps_linear(const Tensor& x_, at::TensorList weights, at::ArrayRef<double> scales,
                      at::IntArrayRef numbers, int64_t dim_out, bool transposed) {
   const Tensor x = x_.contiguous();
@@ -70,21 +103,11 @@ Tensor irreps_linear(const Tensor& x_, at::TensorList weights, at::ArrayRef<doub
     TORCH_CHECK(b.weight.scalar_type() == x.scalar_type(),
                 "irreps_linear: x and weights must have one dtype");
   }
-  const int n = static_cast<int>(x.size(0)), dim_in = static_cast<int>(x.size(1));
-  Tensor out = covered == dim_out ? at::empty({n, dim_out}, x.options())
-                                  : at::zeros({n, dim_out}, x.options());
-  if (n == 0) return out;
+  Tensor out = covered == dim_out ? at::empty({x.size(0), dim_out}, x.options())
+                                  : at::zeros({x.size(0), dim_out}, x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "irreps_linear", [&] {
-    for (const Block& b : blocks)
-      for (int64_t m = 0; m < b.n_m; ++m) {
-        const int c_in = static_cast<int>(b.c_in), c_out = static_cast<int>(b.c_out);
-        const int64_t at_in = b.in_offset + m * c_in, at_out = b.out_offset + m * c_out;
-        gemm(transposed, transposed ? c_in : c_out, n, transposed ? c_out : c_in,
-             static_cast<scalar_t>(b.scale), b.weight.const_data_ptr<scalar_t>(), c_out,
-             x.const_data_ptr<scalar_t>() + (transposed ? at_out : at_in), dim_in,
-             out.mutable_data_ptr<scalar_t>() + (transposed ? at_in : at_out),
-             static_cast<int>(dim_out));
-      }
+    multiply_all(blocks, transposed, x.size(0), x.const_data_ptr<scalar_t>(), x.size(1),
+                 out.mutable_data_ptr<scalar_t>(), dim_out);
   });
   return out;
 }

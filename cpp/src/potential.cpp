@@ -106,10 +106,10 @@ void check_graph(const Graph& graph, const Metadata& metadata) {
   }
 }
 
-/// A gradient as doubles on the host; zeros where the energy does not depend on the argument.
+/// A gradient on the host; zeros where the energy does not depend on the argument.
 at::Tensor host_gradient(const at::Tensor& gradient, const at::Tensor& like) {
   const at::Tensor defined = gradient.defined() ? gradient : at::zeros_like(like);
-  return defined.detach().to(at::kCPU, at::kDouble).contiguous();
+  return defined.detach().to(at::kCPU).contiguous();
 }
 
 /// g = dE/d edge_vec, (n_edges, 3); undefined if the energy does not depend on it.
@@ -119,12 +119,14 @@ at::Tensor edge_gradient(const at::Tensor& energies, const Inputs& inputs, bool 
                                /*allow_unused=*/true)[0];
 }
 
-/// Forces and virials from g = dE/d edge_vec, (n_edges, 3).
-void accumulate(const Graph& graph, const double* g, bool atomic_virials, Result& result) {
+/// Forces and virials from g = dE/d edge_vec, (n_edges, 3), summed in double.
+template <class T>
+void accumulate(const Graph& graph, const T* g, bool atomic_virials, Result& result) {
   result.forces.assign(3 * graph.n_nodes, 0.0);
   if (atomic_virials) result.atomic_virials.assign(9 * graph.n_nodes, 0.0);
   for (int64_t e = 0; e < graph.n_edges(); ++e) {
-    const double *r = graph.edge_vec.data() + 3 * e, *g_e = g + 3 * e;
+    const double* r = graph.edge_vec.data() + 3 * e;
+    const double g_e[3] = {g[3 * e], g[3 * e + 1], g[3 * e + 2]};
     double* force_i = result.forces.data() + 3 * graph.edge_i[e];
     double* force_j = result.forces.data() + 3 * graph.edge_j[e];
     double virial[9];
@@ -218,7 +220,10 @@ Result Potential::evaluate(const Graph& graph, bool atomic_virials,
     if (!std::isfinite(result.energies[i])) fail_not_finite(graph, "an energy", i);
     result.energy += result.energies[i];
   }
-  accumulate(graph, g.data_ptr<double>(), atomic_virials, result);
+  if (g.scalar_type() == at::kFloat)
+    accumulate(graph, g.data_ptr<float>(), atomic_virials, result);
+  else
+    accumulate(graph, g.data_ptr<double>(), atomic_virials, result);
   check_finite(graph, result.forces, "a force");
   return result;
 }
@@ -242,7 +247,7 @@ std::vector<double> Potential::hessian(const Graph& graph) const {
           .copy_(j.eq(column / 3).to(g.dtype()).sub_(i.eq(column / 3).to(g.dtype())));
       const at::Tensor moved =
           torch::autograd::grad({g}, {inputs.edge_vec}, {direction}, true, false, true)[0];
-      const at::Tensor rows = host_gradient(moved, inputs.edge_vec);
+      const at::Tensor rows = host_gradient(moved, inputs.edge_vec).to(at::kDouble);
       const double* row = rows.data_ptr<double>();
       for (int64_t e = 0; e < graph.n_edges(); ++e)
         for (int a = 0; a < 3; ++a) {
