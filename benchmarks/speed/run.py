@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import time
@@ -23,30 +22,19 @@ from typing import Any
 import models
 import systems
 import torch
+from ase import Atoms
 from ase.io import read, write
 from flops import flops_per_atom
 from plot import plot
 from rich.console import Console
 from rich.table import Table
 
+from e3md.bench import seconds_in_lammps
 from e3md.fused import fuse
-from e3md.lammps_run import run_input, write_data
 from e3md.model import build_model
 from e3md.neighbors import neighbor_list
 from e3md.train.initial import load_initial
 
-INPUT = """units metal
-atom_style atomic
-newton on
-read_data {name}.data
-pair_style e3nn dtype {dtype}
-pair_coeff * * "{model}" {species}
-velocity all create 300 1
-fix 1 all nve
-timestep 0.0002
-run 3
-run {steps}
-"""
 COLUMNS = {
     "model": "model", "system": "system", "dtype": "dtype", "threads": "threads",
     "neighbors": "neighbors", "ase": "ASE", "lammps": "LAMMPS", "peer": "peer",
@@ -83,16 +71,10 @@ def time_in_lammps(
     model: Path, structure: Path, dtype: str, threads: int, steps: int, ranks: int
 ) -> float:
     """Seconds per step."""
-    atoms = read(structure)
-    species = sorted(set(atoms.get_chemical_symbols()))
-    folder = structure.parent
-    write_data(folder / f"{structure.stem}.data", atoms, species)
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    text = INPUT.format(
-        name=structure.stem, dtype=dtype, model=model, species=" ".join(species), steps=steps
-    )
-    log = run_input(text, ranks, folder)
-    return float(re.findall(r"Loop time of (\S+) on", log)[-1]) / steps
+    atoms = read(structure)
+    assert isinstance(atoms, Atoms)
+    return seconds_in_lammps(model, atoms, dtype, ranks, steps)
 
 
 def time_peer(

