@@ -36,10 +36,10 @@ class PotentialTraining(lightning.LightningModule):
         prediction = predict(self.model, batch.graph, create_graph=True)
         counts = self.trainer.strategy.reduce(count_terms(batch), reduce_op="mean")
         value = loss(prediction, batch, self.config.loss, self.scale, counts)
-        whole = self.trainer.strategy.reduce(value.detach().clone(), reduce_op="mean").item()
-        if not math.isfinite(whole):
+        whole = self.trainer.strategy.reduce(value.detach().clone(), reduce_op="mean")
+        if not math.isfinite(whole.item()):
             raise DivergedError(
-                f"the training loss became {whole} in epoch {self.current_epoch + 1}: lower "
+                f"the training loss became {whole.item()} in epoch {self.current_epoch + 1}: lower "
                 "training.learning_rate or training.gradient_clip, and look at the data's warnings"
             )
         n_frames = round(counts[0].item() * self.trainer.world_size)

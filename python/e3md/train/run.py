@@ -173,6 +173,7 @@ def _summary(errors: Errors) -> dict[str, float]:
 
 def _quiet() -> None:
     """Lightning's remarks on devices, workers and tips are no concern of our users."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
