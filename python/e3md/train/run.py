@@ -27,7 +27,9 @@ from e3md.train.checkpoint import (
     checkpoints,
     load_run,
 )
-from e3md.train.config import Config, ConfigError, load_config
+from e3md.train.config import Config, ConfigError, DataConfig, load_config
+from e3md.train.defaults import configure
+from e3md.train.device import missing_cuda
 from e3md.train.files import write_text
 from e3md.train.history import History
 from e3md.train.initial import load_initial, refit_e0s
@@ -83,6 +85,15 @@ def train(config_path: str | Path, resume: bool = False) -> Path:
     return config.run_dir
 
 
+def train_data(data: DataConfig, run_dir: Path, resume: bool = False) -> Path:
+    """Train on files alone: choose a configuration, say and write it, go by it.
+
+    Raises:
+        ConfigError, DataError, DivergedError: as `train`.
+    """
+    return train(configure(data, run_dir, resume, Console()), resume)
+
+
 def _check_run_dir(run_dir: Path, resume: bool) -> None:
     has_run = (run_dir / LAST).is_file()
     if resume and not has_run:
@@ -95,11 +106,9 @@ def _check_run_dir(run_dir: Path, resume: bool) -> None:
 
 
 def _check_device(device: str) -> None:
-    if device == "cuda":
-        if not torch.cuda.is_available():
-            raise ConfigError("training.device: cuda, but torch finds no CUDA device here")
-        if not torch._C._dispatch_has_kernel_for_dispatch_key("e3md::edge_conv", "CUDA"):
-            raise ConfigError("training.device: cuda, but this build of e3md has CPU kernels only")
+    problem = missing_cuda()
+    if device == "cuda" and problem:
+        raise ConfigError(f"training.device: cuda, but {problem}")
 
 
 def _fit(
