@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from e3md.data.dataset import Sample
 from e3md.derivatives import predict
 from e3md.train.config import TrainingConfig
-from e3md.train.loss import atoms_per_frame, loss
+from e3md.train.loss import atoms_per_frame, combine, count_terms, loss, penalties
 
 
 class DivergedError(ValueError):
@@ -34,13 +34,16 @@ class PotentialTraining(lightning.LightningModule):
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
         prediction = predict(self.model, batch.graph, create_graph=True)
-        value = loss(prediction, batch, self.config.loss, self.scale)
-        if not math.isfinite(value.item()):
+        counts = self.trainer.strategy.reduce(count_terms(batch), reduce_op="mean")
+        value = loss(prediction, batch, self.config.loss, self.scale, counts)
+        whole = self.trainer.strategy.reduce(value.detach().clone(), reduce_op="mean")
+        if not math.isfinite(whole.item()):
             raise DivergedError(
-                f"the training loss became {value.item()} in epoch {self.current_epoch + 1}: lower "
+                f"the training loss became {whole.item()} in epoch {self.current_epoch + 1}: lower "
                 "training.learning_rate or training.gradient_clip, and look at the data's warnings"
             )
-        self.log("train_loss", value, on_epoch=True, on_step=False, batch_size=len(batch.energy))
+        n_frames = round(counts[0].item() * self.trainer.world_size)
+        self.log("train_loss", whole, on_epoch=True, on_step=False, batch_size=n_frames)
         return value
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -54,16 +57,25 @@ class PotentialTraining(lightning.LightningModule):
                 [average[k] for k in floating], [own[k] for k in floating], 1 - decay
             )
 
+    def on_validation_epoch_start(self) -> None:
+        self.valid_sums = torch.zeros(8, dtype=torch.float64, device=self.device)
+
     def validation_step(self, batch: Sample, _: int) -> None:
         with torch.enable_grad():
             prediction = predict(self.average, batch.graph)
-        n_frames, n_atoms = len(batch.energy), len(batch.forces)
-        forces = (prediction.forces - batch.forces).abs().mean()
-        energy = ((prediction.energy - batch.energy) / atoms_per_frame(batch)).abs().mean()
-        value = loss(prediction, batch, self.config.loss, self.scale)
-        self.log("valid_forces_mae", forces, batch_size=n_atoms, prog_bar=True)
-        self.log("valid_energy_mae", energy, batch_size=n_frames, prog_bar=True)
-        self.log("valid_loss", value, batch_size=n_frames)
+        forces = (prediction.forces - batch.forces).abs().sum()
+        energy = ((prediction.energy - batch.energy) / atoms_per_frame(batch)).abs().sum()
+        found = penalties(prediction, batch, self.config.loss, self.scale)
+        self.valid_sums += torch.cat([found, count_terms(batch), torch.stack([energy, forces])])
+
+    def on_validation_epoch_end(self) -> None:
+        """Added up over batches and processes, so that neither changes what is found."""
+        total = self.trainer.strategy.reduce(self.valid_sums, reduce_op="sum")
+        found, counts, absolute = total.split([3, 3, 2])
+        energy, forces = absolute / counts[:2]
+        self.log("valid_forces_mae", forces, prog_bar=True)
+        self.log("valid_energy_mae", energy, prog_bar=True)
+        self.log("valid_loss", combine(found, counts, self.config.loss))
 
     def on_train_epoch_end(self) -> None:
         self.log("learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
