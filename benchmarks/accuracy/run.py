@@ -18,9 +18,7 @@ from trial import DEFAULT_MINUTES, Place, finished, perform
 
 from e3md.train.config import ConfigError
 
-Only = Annotated[
-    list[str] | None, typer.Option(help="names, or patterns such as 'curves_*'; --list shows them")
-]
+Only = Annotated[list[str] | None, typer.Option(help="names, or patterns such as 'curves_*'")]
 
 
 def select(patterns: list[str] | None) -> list[str]:
@@ -31,7 +29,7 @@ def select(patterns: list[str] | None) -> list[str]:
     """
     for pattern in patterns or []:
         if not any(fnmatch(name, pattern) for name in EXPERIMENTS):
-            raise ConfigError(f"--only {pattern}: no such experiment, see --list")
+            raise ConfigError(f"--only {pattern}: none of {', '.join(EXPERIMENTS)}")
     return [n for n in EXPERIMENTS if patterns is None or any(fnmatch(n, p) for p in patterns)]
 
 
@@ -55,7 +53,7 @@ def main(
             continue
         console.rule(name)
         try:
-            console.print(summary(perform(experiment, place)))
+            console.print(summary(perform(experiment, place)), soft_wrap=True)
         except ValueError as error:  # the next one may do better
             console.print(f"[red]{name} failed:[/] {error}")
             failed.append(name)

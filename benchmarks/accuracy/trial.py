@@ -4,6 +4,7 @@ import datetime
 import math
 import os
 import platform
+import subprocess
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -157,13 +158,21 @@ def _record(experiment: Experiment, config: Config, tests: dict[str, Errors]) ->
         hours=hours(config.run_dir),
         threads=config.training.threads or torch.get_num_threads(),
         machine=f"{processor()}, {os.cpu_count()} cores",
-        versions={
-            "e3md": __version__, "torch": torch.__version__, "e3nn": version("e3nn"),
-            "python": platform.python_version(),
-        },
+        versions=versions(),
         tests=tests,
         date=datetime.date.today().isoformat(),
     )  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Of the programs behind a result; `commit` where this is a git checkout."""
+    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(asked, capture_output=True, text=True, check=False)
+    commit = {"commit": found.stdout.strip()} if found.returncode == 0 else {}
+    return commit | {
+        "e3md": __version__, "torch": torch.__version__, "e3nn": version("e3nn"),
+        "python": platform.python_version(),
+    }  # fmt: skip
 
 
 def _frame_counts(config: Config) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Learning curves: five architectures of like size, from few frames to many."""
 
-from protocols import Experiment, Family, Protocol, TestSet
+from protocols import Experiment, Family, Protocol, Published, TestSet
 
 SIZES = (10, 25, 50, 100, 250)
 RECIPES = ("schnet", "nequip_l0", "nequip_l1", "nequip_l2", "mace")
@@ -29,7 +29,13 @@ FAMILY = Family(
     ),
     statistic="mae",
     energy_unit="meV/atom",
-    published=(),
+    published=(
+        Published(
+            "NequIP, frames of the full trajectory",
+            "NequIP, Nat. Commun. 13, 2453 (2022); data/lips/README [M]",
+            {"curves_lips_10": (2.03, 97.8), "curves_lips_100": (0.44, 25.8)},
+        ),
+    ),
     experiments=tuple(
         Experiment(f"curves_lips_{recipe}_{p.n_train}", p, f"curves_{recipe}", STEPS)
         for p in map(_protocol, SIZES)

@@ -34,7 +34,8 @@ FAMILY = Family(
         "training frames used for validation; 2 to 108 atoms, energies, forces and stress. `MD` "
         "leaves out surfaces and strained cells, some of which are equivalent to training frames. "
         "The paper's GAP and MTP do better than SNAP, in forces about 10 to 20 meV/Å for Cu and Li and "
-        "100 for Mo and Si [M]; no figure of its NNP is at hand. ALIGNN-FF's in brackets there are "
+        "100 for Mo and Si [M]; no figure of its NNP is at hand. Of "
+        "JARVIS's own runs, NequIP and Allegro look under-trained; two of ALIGNN-FF that it marks are "
         "left out."
     ),
     statistic="mae",
