@@ -7,7 +7,7 @@ from conftest import random_structure
 from e3md.derivatives import predict
 from e3md.fused import training
 from e3md.fused.jets import network_jets
-from e3md.fused.training import training_form
+from e3md.fused.training import Reach, training_form
 from e3md.graph import AtomGraph, batch_graphs
 from e3md.model import ModelConfig
 from e3md.model.dense import Dense
@@ -41,7 +41,7 @@ def force_loss(model: torch.nn.Module, graph: AtomGraph) -> torch.Tensor:
 
 def test_predictions_are_the_models(config: ModelConfig) -> None:
     model, graph = build(config), batch(config)
-    fast = training_form(model, config.cutoff, SHORTEST)
+    fast = training_form(model, Reach(SHORTEST, config.cutoff))
     expected, found = predict(model, graph), predict(fast, graph)
     torch.testing.assert_close(found.energies, expected.energies, atol=1e-8, rtol=0)
     torch.testing.assert_close(found.forces, expected.forces, atol=1e-7, rtol=1e-7)
@@ -49,7 +49,7 @@ def test_predictions_are_the_models(config: ModelConfig) -> None:
 
 def test_gradients_of_a_force_loss_are_the_models(config: ModelConfig) -> None:
     model, graph = build(config), batch(config)
-    fast = training_form(model, config.cutoff, SHORTEST)
+    fast = training_form(model, Reach(SHORTEST, config.cutoff))
     parameters = [p for p in model.parameters() if p.requires_grad]
     assert parameters == [p for p in fast.parameters() if p.requires_grad]
     exact, found = (
@@ -65,7 +65,7 @@ def test_gradients_of_a_force_loss_are_the_models(config: ModelConfig) -> None:
 
 def test_gradients_do_not_depend_on_threads(config: ModelConfig) -> None:
     model, graph = build(config), batch(config)
-    fast = training_form(model, config.cutoff, SHORTEST)
+    fast = training_form(model, Reach(SHORTEST, config.cutoff))
     parameters = [p for p in model.parameters() if p.requires_grad]
     found = []
     for threads in (1, 2):
@@ -78,7 +78,7 @@ def test_gradients_do_not_depend_on_threads(config: ModelConfig) -> None:
 
 def test_more_than_training_needs_is_refused(config: ModelConfig) -> None:
     model, graph = build(config), batch(config)
-    fast = training_form(model, config.cutoff, SHORTEST)
+    fast = training_form(model, Reach(SHORTEST, config.cutoff))
     with pytest.raises(RuntimeError, match="inputs=parameters"):
         force_loss(fast, graph).backward()
 

@@ -6,7 +6,7 @@ quintics between them, forward and twice backward, and gradients reach the netwo
 """
 
 import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from e3md.fused.radial import (
     pairs_with_tables,
     table_columns,
 )
+from e3md.model.radial import XPLOREnvelope
 
 KNOTS = 128
 
@@ -50,21 +51,27 @@ class LearnedTable(nn.Module):
         return grouped.permute(1, 2, 3, 0, 4).contiguous()
 
 
-def training_form(model: nn.Module, cutoff: float, shortest: float) -> nn.Module:
+class Reach(NamedTuple):
+    """Distances that a model meets in training."""
+
+    shortest: float  # Å, of the closest atoms; nearer, the first quintic goes on
+    cutoff: float  # Å
+
+
+def training_form(model: nn.Module, reach: Reach) -> nn.Module:
     """The same model on the same weights, faster to differentiate twice.
 
     Its energies differ from the model's by the error of the splines. A loss on forces must be
-    differentiated with `backward(inputs=parameters)`.
-
-    Args:
-        model: as `build_model` makes it.
-        shortest: distance of the closest atoms it will see, Å; nearer, the first quintic goes on.
+    differentiated with `backward(inputs=parameters)`. A model with XPLOR smoothing, which no spline
+    follows, is returned as it is.
     """
+    if any(isinstance(module, XPLOREnvelope) for module in model.modules()):
+        return model
     shared = {id(t): t for t in (*model.parameters(), *model.buffers())}
     fast: Any = copy.deepcopy(model, shared)
     embedding = fast.edge_embedding
     keys, chosen = pairs_with_tables(embedding.radial, embedding.n_species, by_neighbor=False)
-    first, last = 0.9 * shortest, cutoff * LAST_KNOT
+    first, last = 0.9 * reach.shortest, reach.cutoff * LAST_KNOT
     knots = torch.linspace(first, last, KNOTS, dtype=torch.float64)
     jets = _basis_jets(embedding.radial, knots, keys)
     for layer in fast.layers:

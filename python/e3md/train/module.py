@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from e3md.data.dataset import Sample
 from e3md.derivatives import predict
+from e3md.fused.training import Reach, training_form
 from e3md.train.config import TrainingConfig
 from e3md.train.loss import atoms_per_frame, combine, count_terms, loss, penalties
 
@@ -23,7 +24,7 @@ class PotentialTraining(lightning.LightningModule):
     """A model, the moving average of its weights (which is what gets exported), and the loss."""
 
     def __init__(
-        self, model: nn.Module, config: TrainingConfig, scale: float, n_steps: int
+        self, model: nn.Module, config: TrainingConfig, scale: float, n_steps: int, reach: Reach
     ) -> None:
         super().__init__()
         self.model = model
@@ -31,9 +32,18 @@ class PotentialTraining(lightning.LightningModule):
         self.config = config
         self.scale = scale
         self.n_steps = n_steps
+        self.reach = reach
+
+    def on_fit_start(self) -> None:
+        # in a tuple, as they are the same weights once more and not submodules
+        self.fast = tuple(training_form(m, self.reach) for m in (self.model, self.average))
+
+    def backward(self, loss: Tensor, *_: Any, **__: Any) -> None:
+        # To the parameters only: nobody asks for third derivatives to the edge vectors.
+        loss.backward(inputs=[p for p in self.model.parameters() if p.requires_grad])
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
-        prediction = predict(self.model, batch.graph, create_graph=True)
+        prediction = predict(self.fast[0], batch.graph, create_graph=True)
         counts = self.trainer.strategy.reduce(count_terms(batch), reduce_op="mean")
         value = loss(prediction, batch, self.config.loss, self.scale, counts)
         whole = self.trainer.strategy.reduce(value.detach().clone(), reduce_op="mean")
@@ -62,7 +72,7 @@ class PotentialTraining(lightning.LightningModule):
 
     def validation_step(self, batch: Sample, _: int) -> None:
         with torch.enable_grad():
-            prediction = predict(self.average, batch.graph)
+            prediction = predict(self.fast[1], batch.graph)
         forces = (prediction.forces - batch.forces).abs().sum()
         energy = ((prediction.energy - batch.energy) / atoms_per_frame(batch)).abs().sum()
         found = penalties(prediction, batch, self.config.loss, self.scale)

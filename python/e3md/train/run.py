@@ -17,6 +17,7 @@ from torch import nn
 from e3md.data.batches import BatchSize, Share, training_loader, validation_loader
 from e3md.errors import Compared, Errors, error_rows
 from e3md.export import TrainingRecord
+from e3md.fused.training import Reach
 from e3md.model import build_model
 from e3md.train.checkpoint import (
     LAST,
@@ -35,7 +36,7 @@ from e3md.train.history import History
 from e3md.train.initial import load_initial, refit_e0s
 from e3md.train.module import PotentialTraining
 from e3md.train.parallel import choose_strategy, is_first_process, set_threads
-from e3md.train.prepare import TrainingData, prepare_data
+from e3md.train.prepare import TrainingData, prepare_data, shortest_distance
 from e3md.train.progress import TrainingProgress
 from e3md.train.report import compare, write_report
 from e3md.train.speed import Speed, SpeedMeter
@@ -123,7 +124,8 @@ def _fit(
     batches = training_loader(data.samples["train"], size, settings.seed, share)
     valid = validation_loader(data.samples["valid"], batches, share)
     n_steps = settings.max_epochs * len(batches)
-    module = PotentialTraining(model, settings, data.force_scale, n_steps)
+    reach = Reach(shortest_distance(data.samples), config.model.cutoff)
+    module = PotentialTraining(model, settings, data.force_scale, n_steps, reach)
     last = config.run_dir / LAST if resume else None
     trainer.fit(module, batches, valid, ckpt_path=last, weights_only=True)
     return meter.speed(trainer.world_size)
