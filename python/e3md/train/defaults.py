@@ -15,8 +15,8 @@ from e3md.train.facts import CUTOFF, Facts, collect_facts
 from e3md.train.files import write_text
 
 CONFIG = "config.yaml"
-BATCH_ATOMS = 200  # per step: enough for a steady gradient and to keep the kernels busy
-STEPS = 30_000  # of the optimizer: where the learning curves of our recipes have flattened
+BATCH_ATOMS = 200  # per step
+STEPS = 30_000  # of the optimizer: half an hour (molecules) to two hours (liquids) on one core
 EPOCHS = (10, 1000)  # at least, at most
 VALID = (5, 500)  # frames held out: at least, at most
 
@@ -72,8 +72,10 @@ def choose(facts: Facts, holds_out: bool = True) -> list[Choice]:
         *([_valid_choice(fraction, valid, facts)] if holds_out else []),
         Choice("model.arch", "nequip", "equivariant messages: accurate from few frames"),
         Choice("model.n_layers", 3, "the usual depth"),
-        Choice("model.l_max", 1, "scalars and vectors; 2 is more accurate, and slower"),
-        Choice("model.channels", 32, "64 is more accurate, and slower"),
+        Choice(
+            "model.l_max", 1, "scalars and vectors; try 2 if errors must fall further, at more cost"
+        ),
+        Choice("model.channels", 32, "try 64 likewise"),
         cutoff,
         Choice("model.zbl", True, "safety: atoms repel at distances that no frame shows"),
         batch,
@@ -81,7 +83,11 @@ def choose(facts: Facts, holds_out: bool = True) -> list[Choice]:
         *_stress(facts),
         Choice("training.seed", 1, "weights, held-out frames, order; another gives a second model"),
         Choice("training.device", *_device(facts)),
-        Choice("training.threads", facts.threads, "the cores here; as many repeat the run exactly"),
+        Choice(
+            "training.threads",
+            facts.threads,
+            "as torch finds here; the same number repeats the run exactly",
+        ),
     ]
 
 
