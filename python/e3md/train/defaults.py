@@ -16,6 +16,7 @@ from e3md.train.files import write_text
 
 CONFIG = "config.yaml"
 BATCH_ATOMS = 200  # per step
+ROOM = 1.2  # batch_edges over the edges of BATCH_ATOMS: whole frames never fill a batch
 STEPS = 30_000  # of the optimizer: half an hour (molecules) to two hours (liquids) on one core
 EPOCHS = (10, 1000)  # at least, at most
 VALID = (5, 500)  # frames held out: at least, at most
@@ -121,9 +122,10 @@ def _batch(facts: Facts, n_train: int, scale: float) -> tuple[Choice, int]:
         atoms = frames * facts.n_atoms[1]
         why = f"{atoms:.0f} atoms per step"
         return Choice("training.batch_size", frames, why), math.ceil(n_train / frames)
-    edges = math.ceil(scale * max(frames * mean, large))
+    edges = math.ceil(scale * max(ROOM * frames * mean, large))
     why = f"frames of unlike size: {small} to {large} neighbor pairs within {CUTOFF:g} Å"
-    return Choice("training.batch_edges", edges, why), math.ceil(n_train * scale * mean / edges)
+    steps = math.ceil(ROOM * n_train * scale * mean / edges)
+    return Choice("training.batch_edges", edges, why), steps
 
 
 def _epochs(steps: int) -> Choice:
