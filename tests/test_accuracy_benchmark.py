@@ -1,10 +1,12 @@
 """The accuracy benchmark: its protocols are whole, its runs resume, its tables say what was measured."""
 
+import functools
 import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import ase.io
 import numpy as np
@@ -65,71 +67,81 @@ def test_no_protocol_tests_on_a_file_it_trains_on(family, protocol, name, test) 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.key)
 def test_data_files_are_there_and_fit(family, data_dir: Path) -> None:
+    read = functools.cache(read_structures)
     for protocol in family.protocols():
         for file in (*protocol.train, *protocol.valid):
             assert (data_dir / file).is_file()
         if protocol.n_train:
-            assert len(read_structures(data_dir / protocol.train[-1])) >= protocol.n_train
+            assert len(read(data_dir / protocol.train[-1])) >= protocol.n_train
         for test in protocol.tests:
-            frames = read_structures(data_dir / test.file)
+            frames = read(data_dir / test.file)
             assert all(len(atoms) % protocol.atoms == 0 for atoms in frames)
             if test.config_types:
                 assert {a.info["config_type"] for a in frames} > set(test.config_types)
 
 
-def tiny(n_train: int | None = None) -> Experiment:
-    """A run of seconds on argon and krypton."""
-    tests = (TestSet("test", "test.xyz"), TestSet("odd", "test.xyz", ("odd",)))
-    protocol = Protocol("tiny", "tiny", ("train.xyz",), (), tests, n_train=n_train)
-    return Experiment("tiny", protocol, "curves_schnet", steps=9)
+_TESTS = (TestSet("test", "test.xyz"), TestSet("odd", "test.xyz", ("odd",)))
+TINY = Experiment(
+    "tiny", Protocol("tiny", "tiny", ("train.xyz",), (), _TESTS, n_train=6), "curves_schnet", 9
+)  # fmt: skip
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> trial.Place:
+class Runs(NamedTuple):
+    """A run of seconds on argon and krypton, stopped by the clock, then gone on with."""
+
+    place: trial.Place
+    stopped: Result
+    finished_early: bool
+    resumed: Result
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    folder = tmp_path_factory.mktemp("accuracy")
     frames = labelled_frames(3, seed=1)
     for number, atoms in enumerate(frames):
         atoms.info["config_type"] = "even" if number % 2 == 0 else "odd"
-    ase.io.write(tmp_path / "test.xyz", frames, format="extxyz")
-    ase.io.write(tmp_path / "train.xyz", labelled_frames(8), format="extxyz")
-    return trial.Place(tmp_path, tmp_path / "out", tmp_path / "results")
+    ase.io.write(folder / "test.xyz", frames, format="extxyz")
+    ase.io.write(folder / "train.xyz", labelled_frames(8), format="extxyz")
+    place = trial.Place(folder, folder / "out", folder / "results")
+    stopped = trial.perform(TINY, replace(place, minutes=1e-6))
+    return Runs(place, stopped, trial.finished(TINY, place), trial.perform(TINY, place))
 
 
-def test_a_run_is_recorded_resumed_and_left_alone_when_finished(place: trial.Place) -> None:
-    experiment = tiny(6)
-    first = trial.perform(experiment, replace(place, minutes=1e-6))
-    assert (first.epochs, first.training["max_epochs"]) == (1, 3)
-    assert not trial.finished(experiment, place)
-    second = trial.perform(experiment, place)
-    assert second.epochs == 3
-    assert second.hours > first.hours > 0
-    assert trial.finished(experiment, place)
-    assert (second.n_train, second.n_valid) == (5, 1)
-    assert {label: e.n_frames for label, e in second.tests.items()} == {"test": 3, "odd": 1}
-    assert second.tests["odd"].forces.mae != second.tests["test"].forces.mae
-    assert read_results(place.results) == {"tiny": second}
+def test_a_run_is_recorded_resumed_and_left_alone_when_finished(runs: Runs) -> None:
+    assert (runs.stopped.epochs, runs.stopped.training["max_epochs"]) == (1, 3)
+    assert not runs.finished_early
+    assert runs.resumed.epochs == 3
+    assert runs.resumed.hours > runs.stopped.hours > 0
+    assert trial.finished(TINY, runs.place)
+    assert read_results(runs.place.results) == {"tiny": runs.resumed}
 
 
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(place: trial.Place) -> None:
-    trial.perform(tiny(6), replace(place, minutes=1e-6))
-    resumed = trial.perform(tiny(6), place)
-    whole = trial.perform(tiny(6), replace(place, output=place.output / "again"))
-    assert resumed.tests == whole.tests
+def test_a_result_counts_frames_of_each_set(runs: Runs) -> None:
+    assert (runs.resumed.n_train, runs.resumed.n_valid) == (5, 1)
+    tests = runs.resumed.tests
+    assert {label: errors.n_frames for label, errors in tests.items()} == {"test": 3, "odd": 1}
+    assert tests["odd"].forces.mae != tests["test"].forces.mae
 
 
-def test_a_changed_recipe_does_not_go_on_in_the_folder_of_the_old(place: trial.Place) -> None:
-    trial.perform(tiny(6), place)
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(runs: Runs, tmp_path: Path) -> None:
+    whole = trial.perform(TINY, replace(runs.place, output=tmp_path, results=tmp_path))
+    assert runs.resumed.tests == whole.tests
+
+
+def test_a_changed_recipe_does_not_go_on_in_the_folder_of_the_old(runs: Runs) -> None:
+    longer = replace(TINY, steps=30)
+    assert not trial.finished(longer, runs.place)
     with pytest.raises(ValueError, match="another recipe"):
-        trial.perform(replace(tiny(6), steps=30), place)
+        trial.perform(longer, runs.place)
 
 
-def test_the_float64_errors_are_those_of_the_exported_file(place: trial.Place) -> None:
-    result = trial.perform(tiny(6), place)
-    model = place.output / "tiny" / "model.pt"
-    exact = trial.evaluate(model, place.data / "test.xyz", dtype="float64")
-    single = trial.evaluate(model, place.data / "test.xyz", dtype="float32")
-    assert result.tests["test"] == exact
-    assert exact.forces.mae != single.forces.mae
-    assert exact.forces.mae == pytest.approx(single.forces.mae, rel=1e-3)
+def test_errors_are_those_of_the_exported_file_in_float64(runs: Runs) -> None:
+    model, data = runs.place.output / "tiny" / "model.pt", runs.place.data / "test.xyz"
+    single = trial.evaluate(model, data, dtype="float32").forces.mae
+    assert runs.resumed.tests["test"] == trial.evaluate(model, data, dtype="float64")
+    assert runs.resumed.tests["test"].forces.mae != single
+    assert runs.resumed.tests["test"].forces.mae == pytest.approx(single, rel=1e-3)
 
 
 def test_patterns_select_experiments_and_a_wrong_one_is_an_error() -> None:
@@ -228,6 +240,8 @@ def test_molecular_dynamics_in_segments_is_that_of_one_run(tmp_path: Path, make_
     (tmp_path / "parts" / "50.restart").unlink()
     again = md_runs.simulate(atoms, model, PLAN, tmp_path / "parts")
     np.testing.assert_allclose(again.positions, parts.positions, atol=1e-5)
+    longer = md_runs.simulate(atoms, model, replace(PLAN, length=0.05), tmp_path / "parts")
+    np.testing.assert_allclose(longer.positions[:9], parts.positions, atol=1e-5)
     with pytest.raises(ValueError, match="another model or plan"):
         md_runs.simulate(atoms, model, replace(PLAN, temperature=400.0), tmp_path / "parts")
 
@@ -239,10 +253,10 @@ def test_our_g_of_the_data_is_the_reference_curve(folder: str, data_dir: Path) -
     from e3md.analysis.trajectory import from_atoms
 
     reference = md_runs.read_reference(data_dir / folder / "rdf_aimd.csv")
-    frames = read_structures(data_dir / folder / "test.xyz.xz")[::2]
+    frames = read_structures(data_dir / folder / "test.xyz.xz")
     found = radial_distribution(from_atoms(frames, folder, 1.0), *md_runs.bins(reference))
     np.testing.assert_allclose(found.r, reference.r, atol=1e-9)
-    assert max(md_runs.deviations(found, reference).values()) < 0.1
+    assert max(md_runs.deviations(found, reference).values()) < 0.12
 
 
 @pytest.mark.parametrize("script", ["lips_md", "water_rdf"])
