@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 from protocols import Family
 
 from e3md.analysis.plots import new_figure
@@ -20,8 +21,9 @@ def draw_learning_curves(family: Family, rows: Sequence[Any], path: Path) -> Non
         style = {"color": f"C{number}", "marker": "o"} if row.ours else {"color": "0.5", "ls": "--"}
         axes.plot(*np.array(points).T, label=row.model, ms=4, **style)
     axes.set(xscale="log", yscale="log", xlabel="training frames", ylabel="force MAE (meV/Å)")
+    _plain_ticks(axes.yaxis)
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(list(sizes.values()), [str(n) for n in sizes.values()])
-    axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, frameon=False)
     figure.savefig(path)
@@ -34,11 +36,12 @@ def draw_comparison(families: Sequence[tuple[Family, Sequence[Any]]], path: Path
         for family, rows in families
         for protocol in family.protocols()
         for name in protocol.columns()
-        if any(name in row.cells for row in rows)
+        if any(row.ours and name in row.cells for row in rows)
     ]
     figure = new_figure(n_columns=1.5, n_rows=max(0.5, len(lines) / 9))
     axes = figure.add_subplot()
     for at, (_, name, rows) in enumerate(lines):
+        _name_best(axes, at, name, rows)
         for row in rows:
             error = row.cells[name].forces if name in row.cells else None
             if error is not None:
@@ -49,8 +52,28 @@ def draw_comparison(families: Sequence[tuple[Family, Sequence[Any]]], path: Path
     axes.set_yticks(range(len(lines)), [label for label, *_ in lines])
     axes.invert_yaxis()
     axes.set(xscale="log", xlabel="test force error (meV/Å), MAE or RMSE as the source defines")
+    _plain_ticks(axes.xaxis)
     axes.grid(axis="x", alpha=0.3)
     axes.plot([], [], "D", color="C3", label="e3md")
     axes.plot([], [], "o", color="0.6", label="published")
     axes.legend(fontsize=8)
     figure.savefig(path)
+
+
+def _name_best(axes: Any, at: int, name: str, rows: Sequence[Any]) -> None:
+    published = [
+        (row.cells[name].forces, row.model)
+        for row in rows
+        if not row.ours and name in row.cells and row.cells[name].forces is not None
+    ]
+    if published:
+        axes.annotate(
+            min(published)[1], (min(published)[0], at), (0, 4), textcoords="offset points",
+            fontsize=5, color="0.4",
+        )  # fmt: skip
+
+
+def _plain_ticks(axis: Any) -> None:
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(ScalarFormatter())
+    axis.set_minor_locator(NullLocator())

@@ -53,13 +53,11 @@ def main(
     ).model_copy(
         update={
             "diffusion": {"Li": (lithium.coefficient, lithium.error)},
-            "remark": " ".join(
-                filter(None, [lithium.warning, "Ab initio at 520 K: D(Li) = 1.37e-05 cm²/s "
-                "(NequIP paper; data/lips/README [M]).",
-                "The ab initio g(r) is that of the 1,000 frames of the data."])
-            ),
+            "remark": f"Window of the fit: {lithium.window[0]:g} to {lithium.window[1]:g} ps"
+            f"{f' ({lithium.warning})' if lithium.warning else ''}. Ab initio at 520 K: D(Li) = "
+            "1.37e-05 cm²/s (NequIP paper; data/lips/README [M]).",
         }
-    )  # fmt: skip
+    )
     write_md_record(record, results / "lips.json")
     print(record.sentence())
 

@@ -6,7 +6,7 @@ run loses at most the segment it was in.
 
 import csv
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +90,8 @@ def simulate(atoms: Atoms, model: Path, plan: Plan, folder: Path) -> Trajectory:
         RuntimeError: with the end of LAMMPS' output, if it fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder, f"{plan}\nmodel {file_sha256(model)}\n")
+    same = replace(plan, length=0.0, ranks=1)  # these two may change between sessions
+    _claim(folder, f"{same}\nmodel {file_sha256(model)}\n")
     species = sorted(set(atoms.get_chemical_symbols()))
     write_data(folder / "start.data", atoms, species)
     previous = None
@@ -164,7 +165,11 @@ def thermodynamics(folder: Path, plan: Plan, n_atoms: int) -> tuple[float, float
 
 def hours(folder: Path, plan: Plan) -> float:
     """Time in LAMMPS' loops."""
-    logs = [(folder / f"{end}_{plan.ranks}.log").read_text() for end in plan.segments()]
+    newest = [
+        max(folder.glob(f"{end}_*.log"), key=lambda path: path.stat().st_mtime)
+        for end in plan.segments()
+    ]
+    logs = [path.read_text() for path in newest]
     return sum(float(s) for log in logs for s in re.findall(r"Loop time of (\S+) on", log)) / 3600
 
 

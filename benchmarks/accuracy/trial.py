@@ -26,6 +26,7 @@ from e3md.evaluate import evaluate
 from e3md.export import export_run
 from e3md.train.checkpoint import LAST, load_run
 from e3md.train.config import Config, load_config
+from e3md.train.files import write_text
 from e3md.train.report import read_metrics
 from e3md.train.run import METRICS, train
 
@@ -44,14 +45,16 @@ class Place:
 
 
 def finished(experiment: Experiment, place: Place) -> bool:
-    """All epochs done, and the result written."""
+    """All epochs of the recipe as it is now are done, and the result is written."""
     folder = place.output / experiment.name
     if not (folder / "run" / LAST).is_file():
         return False
     if not (place.results / f"{experiment.name}.json").is_file():
         return False
-    config = load_config(folder / "config.yaml")
-    return epochs_done(config.run_dir) >= config.training.max_epochs
+    recipe = _recipe(experiment)
+    if _science(recipe) != _science(yaml.safe_load((folder / "config.yaml").read_text())):
+        return False
+    return epochs_done(folder / "run") >= recipe["training"]["max_epochs"]
 
 
 def perform(experiment: Experiment, place: Place) -> Result:
@@ -80,27 +83,28 @@ def write_configuration(experiment: Experiment, place: Place) -> Path:
         ValueError: if it says otherwise than the configuration of the run that is there.
     """
     folder = place.output / experiment.name
-    settings = yaml.safe_load(experiment.recipe_path.read_text())
+    path, settings = folder / "config.yaml", _recipe(experiment)
+    if (folder / "run" / LAST).is_file():
+        before = yaml.safe_load(path.read_text())
+        if _science(before) != _science(settings):
+            raise ValueError(
+                f"{folder}: holds a run of another recipe; restore the recipe, or remove the folder"
+            )
     settings |= {"run_dir": "run", "data": _data(experiment.protocol, place.data, folder)}
     settings["training"] |= {"threads": place.threads, "max_time": place.minutes}
+    write_text(path, yaml.safe_dump(settings, sort_keys=False))
+    return path
+
+
+def _recipe(experiment: Experiment) -> dict[str, Any]:
+    """Sections model and training, with max_epochs from the steps where the experiment has them."""
+    settings = yaml.safe_load(experiment.recipe_path.read_text())
     if experiment.steps:
         n_train = experiment.protocol.n_train
         assert n_train is not None, "steps need a number of frames"
         per_epoch = math.ceil(n_train / settings["training"]["batch_size"])
         settings["training"]["max_epochs"] = math.ceil(experiment.steps / per_epoch)
-    path = folder / "config.yaml"
-    if (folder / "run" / LAST).is_file():
-        _check_unchanged(settings, path)
-    path.write_text(yaml.safe_dump(settings, sort_keys=False))
-    return path
-
-
-def _check_unchanged(settings: dict[str, Any], path: Path) -> None:
-    before = yaml.safe_load(path.read_text())
-    if _science(before) != _science(settings):
-        raise ValueError(
-            f"{path.parent}: holds a run of another recipe; restore the recipe, or remove the folder"
-        )
+    return settings
 
 
 def _science(settings: dict[str, Any]) -> tuple[Any, Any]:

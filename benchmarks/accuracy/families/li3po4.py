@@ -25,7 +25,7 @@ FAMILY = Family(
     energy_unit="meV/atom",
     published=(
         Published(
-            "NequIP on Li₄P₂O₇", "Nat. Commun. 13, 2453 (2022), as quoted to us [M]",
+            "NequIP on Li₄P₂O₇", "Nat. Commun. 13, 2453 (2022), quoted second-hand [M]",
             {"li3po4/melt": (None, 63.2), "li3po4/quench": (None, 36.9)},
         ),
         Published(

@@ -27,7 +27,7 @@ FAMILY = Family(
     published=(
         Published("NequIP", _PAPER, {"lips_100": (0.44, 25.8)}),
         Published("NequIP, 1,000 frames", _PAPER, {"lips_700": (0.12, 7.7)}),
-        Published("NequIP l = 1", "arXiv:2101.03164v1, as quoted to us [M]", {"lips_100": (None, 50.0)}),
+        Published("NequIP l = 1", "arXiv:2101.03164v1, quoted second-hand [M]", {"lips_100": (None, 50.0)}),
     ),
     experiments=(
         Experiment("lips_100", _100, "lips_100"),

@@ -47,14 +47,15 @@ class TrainingBatches(Sampler[list[int]]):
         self.share = share
         self.epoch = 0
         self.n_frames = len(edges)
-        self.classes = _size_classes(edges) if size.edges else None
-        if self.classes is None:
+        self.classes: NDArray[np.int64] | None = None
+        if size.edges is None:
             self.slots = _even_steps(self.n_frames, size.frames, share.processes)
         else:
+            self.classes = _size_classes(edges)
             largest = np.zeros(self.classes.max() + 1, dtype=np.int64)
             np.maximum.at(largest, self.classes, edges)
             falling = np.sort(largest[self.classes])[::-1]
-            self.slots = _packed_steps(falling, size.edges or 0, share.processes)
+            self.slots = _packed_steps(falling, size.edges, share.processes)
 
     @property
     def sampler(self) -> "TrainingBatches":

@@ -15,8 +15,9 @@ from e3md.train.facts import CUTOFF, Facts, collect_facts
 from e3md.train.files import write_text
 
 CONFIG = "config.yaml"
-BATCH_ATOMS = 200  # per step: enough for a steady gradient and to keep the kernels busy
-STEPS = 30_000  # of the optimizer: where the learning curves of our recipes have flattened
+BATCH_ATOMS = 200  # per step
+ROOM = 1.2  # batch_edges over the edges of BATCH_ATOMS: whole frames never fill a batch
+STEPS = 30_000  # of the optimizer: half an hour (molecules) to two hours (liquids) on one core
 EPOCHS = (10, 1000)  # at least, at most
 VALID = (5, 500)  # frames held out: at least, at most
 
@@ -72,8 +73,10 @@ def choose(facts: Facts, holds_out: bool = True) -> list[Choice]:
         *([_valid_choice(fraction, valid, facts)] if holds_out else []),
         Choice("model.arch", "nequip", "equivariant messages: accurate from few frames"),
         Choice("model.n_layers", 3, "the usual depth"),
-        Choice("model.l_max", 1, "scalars and vectors; 2 is more accurate, and slower"),
-        Choice("model.channels", 32, "64 is more accurate, and slower"),
+        Choice(
+            "model.l_max", 1, "scalars and vectors; try 2 if errors must fall further, at more cost"
+        ),
+        Choice("model.channels", 32, "try 64 likewise"),
         cutoff,
         Choice("model.zbl", True, "safety: atoms repel at distances that no frame shows"),
         batch,
@@ -81,7 +84,11 @@ def choose(facts: Facts, holds_out: bool = True) -> list[Choice]:
         *_stress(facts),
         Choice("training.seed", 1, "weights, held-out frames, order; another gives a second model"),
         Choice("training.device", *_device(facts)),
-        Choice("training.threads", facts.threads, "the cores here; as many repeat the run exactly"),
+        Choice(
+            "training.threads",
+            facts.threads,
+            "as torch finds here; the same number repeats the run exactly",
+        ),
     ]
 
 
@@ -115,9 +122,10 @@ def _batch(facts: Facts, n_train: int, scale: float) -> tuple[Choice, int]:
         atoms = frames * facts.n_atoms[1]
         why = f"{atoms:.0f} atoms per step"
         return Choice("training.batch_size", frames, why), math.ceil(n_train / frames)
-    edges = math.ceil(scale * max(frames * mean, large))
+    edges = math.ceil(scale * max(ROOM * frames * mean, large))
     why = f"frames of unlike size: {small} to {large} neighbor pairs within {CUTOFF:g} Å"
-    return Choice("training.batch_edges", edges, why), math.ceil(n_train * scale * mean / edges)
+    steps = math.ceil(ROOM * n_train * scale * mean / edges)
+    return Choice("training.batch_edges", edges, why), steps
 
 
 def _epochs(steps: int) -> Choice:
