@@ -1,11 +1,13 @@
 // irreps_linear on the CPU: one matrix product for each component of each irrep, straight between
-// the rows of features, without copies. The schema is in register_inference.cpp.
+// the rows of features, without copies. The schemas are in register_linear.cpp.
 #include <ATen/Dispatch.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "edges.h"
@@ -26,7 +28,8 @@ using at::Tensor;
 namespace {
 
 /// One irrep: between rows of x [in_offset, n_m * c_in) and rows of the result
-/// [out_offset, n_m * c_out), both (n_m, channels), by scale * weight (c_in, c_out).
+/// [out_offset, n_m * c_out), both (n_m, channels), by scale * weight (c_in, c_out), of each
+/// species its own where there are species.
 struct Block {
   int64_t in_offset, n_m, out_offset, c_in, c_out;
   double scale;
@@ -34,92 +37,195 @@ struct Block {
 };
 
 std::vector<Block> read_blocks(at::TensorList weights, at::ArrayRef<double> scales,
-                               at::IntArrayRef numbers) {
+                               at::IntArrayRef numbers, bool by_species) {
   TORCH_CHECK(numbers.size() == 3 * weights.size() && scales.size() == weights.size(),
               "irreps_linear: expected a scale and three numbers for each weight");
   std::vector<Block> blocks;
   for (size_t k = 0; k < weights.size(); ++k) {
-    TORCH_CHECK(weights[k].dim() == 2, "irreps_linear: weights must be matrices");
-    blocks.push_back({numbers[3 * k], numbers[3 * k + 1], numbers[3 * k + 2], weights[k].size(0),
-                      weights[k].size(1), scales[k], weights[k].contiguous()});
+    const Tensor& w = weights[k];
+    TORCH_CHECK(
+        w.dim() == (by_species ? 3 : 2),
+        "irreps_linear: weights must be (c_in, c_out), with types (n_species, c_in, c_out)");
+    blocks.push_back({numbers[3 * k], numbers[3 * k + 1], numbers[3 * k + 2], w.size(-2),
+                      w.size(-1), scales[k], w.contiguous()});
   }
   return blocks;
 }
 
-void gemm(bool transposed, int m, int n, int k, float scale, const float* a, int lda,
-          const float* b, int ldb, float* c, int ldc) {
-  const float zero = 0;
-  sgemm_(transposed ? "T" : "N", "N", &m, &n, &k, &scale, a, &lda, b, &ldb, &zero, c, &ldc);
+void check_blocks(const std::vector<Block>& blocks, const Tensor& x, int64_t dim_in,
+                  int64_t dim_out) {
+  for (const Block& b : blocks) {
+    TORCH_CHECK(b.in_offset >= 0 && b.out_offset >= 0 && b.in_offset + b.n_m * b.c_in <= dim_in &&
+                    b.out_offset + b.n_m * b.c_out <= dim_out,
+                "irreps_linear: a block lies outside of the rows");
+    TORCH_CHECK(b.weight.scalar_type() == x.scalar_type(),
+                "irreps_linear: x and weights must have one dtype");
+  }
 }
 
-void gemm(bool transposed, int m, int n, int k, double scale, const double* a, int lda,
-          const double* b, int ldb, double* c, int ldc) {
-  const double zero = 0;
-  dgemm_(transposed ? "T" : "N", "N", &m, &n, &k, &scale, a, &lda, b, &ldb, &zero, c, &ldc);
+/// Rows sorted by species: `begin` of each in `order`. Without types all rows are of one species.
+struct Rows {
+  std::vector<int64_t> begin;
+  Tensor order;
+
+  Rows(const std::optional<Tensor>& types, const std::vector<Block>& blocks, int64_t n) {
+    if (!types) {
+      begin = {0, n};
+      return;
+    }
+    TORCH_CHECK(types->dim() == 1 && types->size(0) == n && types->scalar_type() == at::kLong,
+                "irreps_linear: types must be int64 (n)");
+    const int64_t n_species = blocks.empty() ? 0 : blocks[0].weight.size(0);
+    const Tensor contiguous = types->contiguous();
+    const int64_t* type = contiguous.const_data_ptr<int64_t>();
+    begin.assign(n_species + 1, 0);
+    for (int64_t i = 0; i < n; ++i) {
+      TORCH_CHECK(type[i] >= 0 && type[i] < n_species, "irreps_linear: a type is out of range");
+      ++begin[type[i] + 1];
+    }
+    for (int64_t s = 0; s < n_species; ++s) begin[s + 1] += begin[s];
+    order = at::empty({n}, types->options());
+    std::vector<int64_t> next(begin.begin(), begin.end() - 1);
+    for (int64_t i = 0; i < n; ++i) order.mutable_data_ptr<int64_t>()[next[type[i]]++] = i;
+  }
+
+  int64_t n_species() const { return static_cast<int64_t>(begin.size()) - 1; }
+  Tensor sort(const Tensor& x) const { return order.defined() ? x.index_select(0, order) : x; }
+};
+
+void gemm(const char* a_form, const char* b_form, int m, int n, int k, float scale, const float* a,
+          int lda, const float* b, int ldb, float keep, float* c, int ldc) {
+  sgemm_(a_form, b_form, &m, &n, &k, &scale, a, &lda, b, &ldb, &keep, c, &ldc);
+}
+
+void gemm(const char* a_form, const char* b_form, int m, int n, int k, double scale,
+          const double* a, int lda, const double* b, int ldb, double keep, double* c, int ldc) {
+  dgemm_(a_form, b_form, &m, &n, &k, &scale, a, &lda, b, &ldb, &keep, c, &ldc);
 }
 
 /// Bytes of rows handled together: all components of an atom while they are in the cache.
 constexpr int64_t kChunkBytes = 1 << 20;
 
-/// All blocks for n rows.
+/// All blocks for n rows of one species.
 template <class T>
-void multiply(const std::vector<Block>& blocks, bool transposed, int64_t n, const T* x,
-              int64_t dim_in, T* out, int64_t dim_out) {
+void multiply(const std::vector<Block>& blocks, bool transposed, int64_t species, int64_t n,
+              const T* x, int64_t dim_in, T* out, int64_t dim_out) {
   for (const Block& b : blocks)
     for (int64_t m = 0; m < b.n_m; ++m) {
       const int c_in = static_cast<int>(b.c_in), c_out = static_cast<int>(b.c_out);
       const int64_t at_in = b.in_offset + m * c_in, at_out = b.out_offset + m * c_out;
-      gemm(transposed, transposed ? c_in : c_out, static_cast<int>(n), transposed ? c_out : c_in,
-           static_cast<T>(b.scale), b.weight.const_data_ptr<T>(), c_out,
-           x + (transposed ? at_out : at_in), static_cast<int>(dim_in),
+      gemm(transposed ? "T" : "N", "N", transposed ? c_in : c_out, static_cast<int>(n),
+           transposed ? c_out : c_in, static_cast<T>(b.scale),
+           b.weight.const_data_ptr<T>() + species * b.c_in * b.c_out, c_out,
+           x + (transposed ? at_out : at_in), static_cast<int>(dim_in), T(0),
            out + (transposed ? at_in : at_out), static_cast<int>(dim_out));
     }
 }
 
 template <class T>
-void multiply_all(const std::vector<Block>& blocks, bool transposed, int64_t n, const T* x,
+void multiply_all(const std::vector<Block>& blocks, bool transposed, const Rows& rows, const T* x,
                   int64_t dim_in, T* out, int64_t dim_out) {
   const int64_t bytes = sizeof(T) * (dim_in + dim_out);
   const int64_t chunk = std::max<int64_t>(64, kChunkBytes / bytes);
   const int n_threads = loop_threads();
-#pragma omp parallel for schedule(dynamic) num_threads(n_threads) if (n_threads > 1 && n > chunk)
-  for (int64_t row = 0; row < n; row += chunk)
-    multiply(blocks, transposed, std::min(chunk, n - row), x + row * dim_in, dim_in,
-             out + row * dim_out, dim_out);
+  for (int64_t s = 0; s < rows.n_species(); ++s) {
+    const int64_t end = rows.begin[s + 1];
+#pragma omp parallel for schedule(dynamic) \
+    num_threads(n_threads) if (n_threads > 1 && end - rows.begin[s] > chunk)
+    for (int64_t row = rows.begin[s]; row < end; row += chunk)
+      multiply(blocks, transposed, s, std::min(chunk, end - row), x + row * dim_in, dim_in,
+               out + row * dim_out, dim_out);
+  }
 }
 
 Tensor irreps_linear(const Tensor& x_, at::TensorList weights, at::ArrayRef<double> scales,
-                     at::IntArrayRef numbers, int64_t dim_out, bool transposed) {
-  const Tensor x = x_.contiguous();
-  TORCH_CHECK(x.dim() == 2, "irreps_linear: x must be (n, dim_in), not ", x.sizes());
-  const auto blocks = read_blocks(weights, scales, numbers);
+                     at::IntArrayRef numbers, int64_t dim_out, bool transposed,
+                     const std::optional<Tensor>& types) {
+  TORCH_CHECK(x_.dim() == 2, "irreps_linear: x must be (n, dim_in), not ", x_.sizes());
+  const auto blocks = read_blocks(weights, scales, numbers, types.has_value());
+  const int64_t dim_in = x_.size(1);
+  check_blocks(blocks, x_, transposed ? dim_out : dim_in, transposed ? dim_in : dim_out);
+  const Rows rows(types, blocks, x_.size(0));
+  const Tensor x = rows.sort(x_).contiguous();
   int64_t covered = 0;
-  for (const Block& b : blocks) {
-    covered += b.n_m * (transposed ? b.c_in : b.c_out);
-    TORCH_CHECK(b.in_offset >= 0 && b.out_offset >= 0 &&
-                    b.in_offset + b.n_m * b.c_in <= (transposed ? dim_out : x.size(1)) &&
-                    b.out_offset + b.n_m * b.c_out <= (transposed ? x.size(1) : dim_out),
-                "irreps_linear: a block lies outside of the rows");
-    TORCH_CHECK(b.weight.scalar_type() == x.scalar_type(),
-                "irreps_linear: x and weights must have one dtype");
-  }
+  for (const Block& b : blocks) covered += b.n_m * (transposed ? b.c_in : b.c_out);
   Tensor out = covered == dim_out ? at::empty({x.size(0), dim_out}, x.options())
                                   : at::zeros({x.size(0), dim_out}, x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "irreps_linear", [&] {
-    multiply_all(blocks, transposed, x.size(0), x.const_data_ptr<scalar_t>(), x.size(1),
+    multiply_all(blocks, transposed, rows, x.const_data_ptr<scalar_t>(), dim_in,
                  out.mutable_data_ptr<scalar_t>(), dim_out);
   });
-  return out;
+  return rows.order.defined() ? at::empty_like(out).index_copy_(0, rows.order, out) : out;
+}
+
+/// Adds x^T g of one block and one species to `to`, (c_in, c_out).
+template <class T>
+void outer(const Block& b, int64_t n, const T* x, int64_t dim_in, const T* g, int64_t dim_out,
+           T* to) {
+  const int c_in = static_cast<int>(b.c_in), c_out = static_cast<int>(b.c_out);
+  for (int64_t m = 0; m < b.n_m && n > 0; ++m)
+    gemm("N", "T", c_out, c_in, static_cast<int>(n), static_cast<T>(b.scale),
+         g + b.out_offset + m * c_out, static_cast<int>(dim_out), x + b.in_offset + m * c_in,
+         static_cast<int>(dim_in), T(1), to, c_out);
+}
+
+template <class T>
+void outer_all(const std::vector<Block>& blocks, const Rows& rows, const Tensor& x, const Tensor& g,
+               const std::vector<Tensor>& found) {
+  const int64_t n_species = rows.n_species();
+  const int64_t n_tasks = n_species * static_cast<int64_t>(blocks.size());
+  const int n_threads = loop_threads();
+#pragma omp parallel for schedule(dynamic) num_threads(n_threads) if (n_threads > 1 && n_tasks > 1)
+  for (int64_t task = 0; task < n_tasks; ++task) {
+    const int64_t s = task % n_species, k = task / n_species, begin = rows.begin[s];
+    const Block& b = blocks[k];
+    outer(b, rows.begin[s + 1] - begin, x.const_data_ptr<T>() + begin * x.size(1), x.size(1),
+          g.const_data_ptr<T>() + begin * g.size(1), g.size(1),
+          found[k].mutable_data_ptr<T>() + s * b.c_in * b.c_out);
+  }
+}
+
+/// Derivatives of sum(g * irreps_linear(x)) to the weights.
+std::vector<Tensor> irreps_linear_weights(const Tensor& x_, const Tensor& g_,
+                                          at::TensorList weights, at::ArrayRef<double> scales,
+                                          at::IntArrayRef numbers,
+                                          const std::optional<Tensor>& types) {
+  TORCH_CHECK(x_.dim() == 2 && g_.dim() == 2 && x_.size(0) == g_.size(0),
+              "irreps_linear_weights: x and g must be (n, dim_in) and (n, dim_out)");
+  const auto blocks = read_blocks(weights, scales, numbers, types.has_value());
+  check_blocks(blocks, x_, x_.size(1), g_.size(1));
+  const Rows rows(types, blocks, x_.size(0));
+  const Tensor x = rows.sort(x_).contiguous(), g = rows.sort(g_).contiguous();
+  std::vector<Tensor> found;
+  for (const Block& b : blocks) found.push_back(at::zeros(b.weight.sizes(), x.options()));
+  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "irreps_linear_weights",
+                             [&] { outer_all<scalar_t>(blocks, rows, x, g, found); });
+  return found;
 }
 
 Tensor irreps_linear_meta(const Tensor& x, at::TensorList, at::ArrayRef<double>, at::IntArrayRef,
-                          int64_t dim_out, bool) {
+                          int64_t dim_out, bool, const std::optional<Tensor>&) {
   return x.new_empty({x.size(0), dim_out});
+}
+
+std::vector<Tensor> irreps_linear_weights_meta(const Tensor& x, const Tensor&,
+                                               at::TensorList weights, at::ArrayRef<double>,
+                                               at::IntArrayRef, const std::optional<Tensor>&) {
+  std::vector<Tensor> found;
+  for (const Tensor& w : weights) found.push_back(x.new_empty(w.sizes()));
+  return found;
 }
 
 }  // namespace
 
-TORCH_LIBRARY_IMPL(e3md, CPU, m) { m.impl("irreps_linear", irreps_linear); }
-TORCH_LIBRARY_IMPL(e3md, Meta, m) { m.impl("irreps_linear", irreps_linear_meta); }
+TORCH_LIBRARY_IMPL(e3md, CPU, m) {
+  m.impl("irreps_linear", irreps_linear);
+  m.impl("irreps_linear_weights", irreps_linear_weights);
+}
+
+TORCH_LIBRARY_IMPL(e3md, Meta, m) {
+  m.impl("irreps_linear", irreps_linear_meta);
+  m.impl("irreps_linear_weights", irreps_linear_weights_meta);
+}
 
 }  // namespace e3md

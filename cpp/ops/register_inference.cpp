@@ -27,11 +27,6 @@ TORCH_LIBRARY_FRAGMENT(e3md, m) {
   m.def(
       "symmetric_contraction_grad(Tensor g, Tensor a, Tensor types, Tensor[] weights, "
       "Tensor[] tables) -> Tensor");
-  // y[l, m, d] = scale_l * sum over c of x[l, m, c] W_l[c, d]; blocks: in_offset, n_m, out_offset
-  // of each W_l, which must not need a gradient. transposed: from y back to x.
-  m.def(
-      "irreps_linear(Tensor x, Tensor[] weights, float[] scales, int[] blocks, int dim_out, "
-      "bool transposed) -> Tensor");
 }
 
 struct Contraction : Function<Contraction> {
@@ -69,44 +64,6 @@ struct Contraction : Function<Contraction> {
   }
 };
 
-Tensor call_linear(const Tensor& x, at::TensorList weights, at::ArrayRef<double> scales,
-                   at::IntArrayRef blocks, int64_t dim_out, bool transposed) {
-  using Signature =
-      Tensor(const Tensor&, at::TensorList, at::ArrayRef<double>, at::IntArrayRef, int64_t, bool);
-  static const auto op = find_op<Signature>("e3md::irreps_linear");
-  return op.call(x, weights, scales, blocks, dim_out, transposed);
-}
-
-struct IrrepsLinear : Function<IrrepsLinear> {
-  static Tensor forward(AutogradContext* context, const Tensor& x,
-                        const std::vector<Tensor>& weights, const std::vector<double>& scales,
-                        const std::vector<int64_t>& blocks, int64_t dim_out, bool transposed) {
-    at::AutoDispatchBelowADInplaceOrView below;
-    context->saved_data["weights"] = weights;
-    context->saved_data["scales"] = scales;
-    context->saved_data["blocks"] = blocks;
-    context->saved_data["dim_in"] = x.size(1);
-    context->saved_data["transposed"] = transposed;
-    return call_linear(x, weights, scales, blocks, dim_out, transposed);
-  }
-
-  static variable_list backward(AutogradContext* context, variable_list cotangents) {
-    auto& saved = context->saved_data;
-    variable_list grads(6);
-    grads[0] = call_linear(cotangents[0], saved["weights"].toTensorVector(),
-                           saved["scales"].toDoubleVector(), saved["blocks"].toIntVector(),
-                           saved["dim_in"].toInt(), !saved["transposed"].toBool());
-    return grads;
-  }
-};
-
-Tensor linear_autograd(const Tensor& x, at::TensorList weights, at::ArrayRef<double> scales,
-                       at::IntArrayRef blocks, int64_t dim_out, bool transposed) {
-  for (const Tensor& weight : weights)
-    TORCH_CHECK(!weight.requires_grad(), "irreps_linear: weights must not need a gradient");
-  return IrrepsLinear::apply(x, weights.vec(), scales.vec(), blocks.vec(), dim_out, transposed);
-}
-
 Tensor contraction_autograd(const Tensor& a, const Tensor& types, at::TensorList weights,
                             at::TensorList tables, int64_t n_rows) {
   for (const Tensor& weight : weights)
@@ -114,10 +71,7 @@ Tensor contraction_autograd(const Tensor& a, const Tensor& types, at::TensorList
   return Contraction::apply(a, types, weights.vec(), tables.vec(), n_rows);
 }
 
-TORCH_LIBRARY_IMPL(e3md, Autograd, m) {
-  m.impl("symmetric_contraction", contraction_autograd);
-  m.impl("irreps_linear", linear_autograd);
-}
+TORCH_LIBRARY_IMPL(e3md, Autograd, m) { m.impl("symmetric_contraction", contraction_autograd); }
 
 }  // namespace
 }  // namespace e3md

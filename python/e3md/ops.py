@@ -177,18 +177,32 @@ def irreps_linear(
     blocks: list[int],
     dim_out: int,
     transposed: bool = False,
+    types: Tensor | None = None,
 ) -> Tensor:
     """One matrix per irrep, without copies: y[l, m, d] = s_l Σ_c x[l, m, c] W_l[c, d].
 
     Args:
         x: (n, dim_in) float32 or float64.
-        weights: W_l (c_in, c_out), dtype of x, no gradient.
+        weights: W_l (c_in, c_out), dtype of x; with types (n_species, c_in, c_out).
         scales: s_l.
         blocks: in_offset, 2l+1, out_offset of each W_l.
         dim_out: columns of the result; those no block fills are zero.
         transposed: from y back to x.
+        types: (n,) int64, whose W_l each row is multiplied with.
 
     Returns:
-        (n, dim_out).
+        (n, dim_out). Differentiable to any order in x and the weights.
     """
-    return torch.ops.e3md.irreps_linear(x, weights, scales, blocks, dim_out, transposed)
+    return torch.ops.e3md.irreps_linear(x, weights, scales, blocks, dim_out, transposed, types)
+
+
+def activation_jets(x: Tensor, softplus: bool) -> Tensor:
+    """An activation with two derivatives carried forward: f, f' and f'' of silu or softplus - ln 2.
+
+    Args:
+        x: (3, n, width) value, first and second derivative with respect to some scalar.
+
+    Returns:
+        As x. Differentiable once.
+    """
+    return torch.ops.e3md.activation_jets(x, softplus)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from e3md.fused.linear import FusedLinear
+from e3md.fused.linear import use_fused_linear
 from e3md.fused.mace import MergedColumns, NoFeatures, merged_paths
 from e3md.fused.product import FusedContraction
 from e3md.fused.radial import (
@@ -25,7 +25,6 @@ from e3md.fused.radial import (
     table_columns,
 )
 from e3md.model.layout import Layout
-from e3md.model.linear import Linear
 from e3md.model.mace import MACE
 from e3md.model.product import SymmetricContraction
 
@@ -87,7 +86,8 @@ def fuse(model: nn.Module, cutoff: float, knots: tuple[int, int]) -> FusedModel:
         setattr(layer, network, NoWeights())
     if not any(needs_basis(layer) for layer in fused.layers):
         fused.edge_embedding = BareEdges()
-    _replace(fused)
+    use_fused_linear(fused)
+    _use_fused_products(fused)
     return FusedModel(source, fused, knots)
 
 
@@ -109,15 +109,9 @@ def _merge_first(model: Any, cutoff: float) -> bool:
     return True
 
 
-def _replace(module: nn.Module) -> None:
-    """Linear maps and products, wherever they are, by their fused forms."""
+def _use_fused_products(module: nn.Module) -> None:
     for name, child in module.named_children():
-        match child:
-            case TabulatedConvolution():
-                pass
-            case Linear():
-                setattr(module, name, FusedLinear(child))
-            case SymmetricContraction():
-                setattr(module, name, FusedContraction(child))
-            case _:
-                _replace(child)
+        if isinstance(child, SymmetricContraction):
+            setattr(module, name, FusedContraction(child))
+        else:
+            _use_fused_products(child)

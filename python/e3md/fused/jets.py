@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad, softplus
+from torch.nn.functional import pad
 
+from e3md import ops
 from e3md.model.dense import Dense
 from e3md.model.filters import FilterNetwork
 from e3md.model.radial import MLP
@@ -36,8 +37,8 @@ def network_jets(network: nn.Module, x: Tensor) -> Tensor:
 def _mlp(network: MLP, x: Tensor) -> Tensor:
     for n, weight in enumerate(network.weights):
         if n > 0:
-            x = _silu(x) * network.gain
-        x = x @ (weight / math.sqrt(weight.shape[0]))
+            x = ops.activation_jets(x, softplus=False)
+        x = x @ (weight * (network.gain ** min(n, 1) / math.sqrt(weight.shape[0])))
     return x
 
 
@@ -45,26 +46,9 @@ def _dense(network: Dense, x: Tensor) -> Tensor:
     layer: Any
     for n, layer in enumerate(network.layers):
         if n > 0:
-            x = (_shifted_softplus(x) if network.shifted else _silu(x)) * network.gain
+            x = ops.activation_jets(x, softplus=network.shifted) * network.gain
         x = x @ (layer.weight * layer.scale) + pad(layer.bias[None, None], (0, 0, 0, 0, 0, 2))
     return x
-
-
-def _silu(x: Tensor) -> Tensor:
-    f = x[0]
-    s = torch.sigmoid(f)
-    bend = s * (1 - s)
-    return _chain(x, f * s, s + f * bend, bend * (2 + f * (1 - 2 * s)))
-
-
-def _shifted_softplus(x: Tensor) -> Tensor:
-    s = torch.sigmoid(x[0])
-    return _chain(x, softplus(x[0]) - math.log(2.0), s, s * (1 - s))
-
-
-def _chain(x: Tensor, f: Tensor, slope: Tensor, curvature: Tensor) -> Tensor:
-    """Jets of f(x) from f, f' and f'' at x[0]."""
-    return torch.stack([f, slope * x[1], curvature * x[1].square() + slope * x[2]])
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from e3md.fused.jets import network_jets
+from e3md.fused.linear import use_fused_linear
 from e3md.fused.radial import (
     GROUP,
     LAST_KNOT,
@@ -82,6 +83,7 @@ def training_form(model: nn.Module, reach: Reach) -> nn.Module:
         setattr(layer, name, LearnedTable(getattr(layer, name), jets, columns))
     if not any(needs_basis(layer) for layer in fast.layers):
         fast.edge_embedding = BareEdges()
+    use_fused_linear(fast)
     return fast
 
 
