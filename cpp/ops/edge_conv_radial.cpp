@@ -1,5 +1,5 @@
 // edge_conv_radial on the CPU: checks, tables, and the loop over receivers. The schemas are in
-// register_inference.cpp.
+// register_contraction.cpp.
 #include "edge_conv_radial.h"
 
 #include <ATen/Dispatch.h>

@@ -1,12 +1,14 @@
 // symmetric_contraction on the CPU: checks, the program of products, coefficients per species, and
-// the loop over atoms. The schemas are in register_inference.cpp.
+// the loop over atoms. The schemas are in register_contraction.cpp.
 #include "symmetric_contraction.h"
 
 #include <ATen/Dispatch.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
+#include <omp.h>
 #include <torch/library.h>
 
+#include <tuple>
 #include <vector>
 
 #include "edges.h"
@@ -34,6 +36,7 @@ using kernels::InnerNode;
 using kernels::OuterNode;
 using kernels::ProductLoops;
 using kernels::ProductProblem;
+using kernels::ProductTraining;
 
 template <class T>
 ProductLoops<T> loops() {
@@ -159,6 +162,38 @@ std::vector<T> coefficients(const Arguments& arguments, int64_t species, int64_t
   return result;
 }
 
+/// The other way: derivatives to coefficients, as above, to derivatives to the weights, added.
+template <class T>
+void to_weights(const Arguments& arguments, int64_t species, int64_t lanes,
+                const std::vector<T>& from, const std::vector<Tensor>& weights) {
+  const int64_t n_channels = arguments.a.size(2), n_terms = arguments.tables.terms.size(0);
+  const int64_t* entry = arguments.tables.entries.const_data_ptr<int64_t>();
+  const double* value = arguments.tables.values.const_data_ptr<double>();
+  for (int64_t k = 0; k < arguments.tables.values.numel(); ++k) {
+    const auto& [which, row] = arguments.weight_at[entry[2 * k + 1]];
+    T* to = weights[which].mutable_data_ptr<T>() +
+            (species * weights[which].size(1) + row) * n_channels;
+    for (int64_t c = 0; c < n_channels; ++c)
+      to[c] +=
+          static_cast<T>(value[k]) * from[(c / lanes * n_terms + entry[2 * k]) * lanes + c % lanes];
+  }
+}
+
+template <class T>
+ProductProblem<T> problem_of(const Arguments& arguments, const Program& program,
+                             const std::vector<T>& coefficients,
+                             const std::vector<int64_t>& atoms) {
+  return {{program.rows.data(), static_cast<int64_t>(program.rows.size()) - 1, program.first.data(),
+           program.second.data(), program.third.data()},
+          arguments.a.const_data_ptr<T>(),
+          coefficients.data(),
+          atoms.data(),
+          static_cast<int64_t>(atoms.size()),
+          arguments.a.size(1),
+          arguments.a.size(2),
+          arguments.tables.terms.size(0)};
+}
+
 /// Runs `body(problem, begin, end, scratch)` over all atoms, one species after another.
 template <class T, class Body>
 void for_atoms(const Arguments& arguments, int64_t n_rows, Body body) {
@@ -170,15 +205,7 @@ void for_atoms(const Arguments& arguments, int64_t n_rows, Body body) {
     const int64_t n_atoms = static_cast<int64_t>(atoms[species].size());
     if (n_atoms == 0) continue;
     const auto p = coefficients<T>(arguments, species, loops<T>().lanes);
-    const ProductProblem<T> problem{{program.rows.data(), n_rows, program.first.data(),
-                                     program.second.data(), program.third.data()},
-                                    arguments.a.const_data_ptr<T>(),
-                                    p.data(),
-                                    atoms[species].data(),
-                                    n_atoms,
-                                    n_components,
-                                    arguments.a.size(2),
-                                    arguments.tables.terms.size(0)};
+    const auto problem = problem_of(arguments, program, p, atoms[species]);
     const int n_threads = loop_threads();
 #pragma omp parallel num_threads(n_threads) if (n_threads > 1)
     {
@@ -225,6 +252,67 @@ Tensor symmetric_contraction_grad(const Tensor& g_, const Tensor& a, const Tenso
   return grad;
 }
 
+/// Chunks of atoms handed to threads in turn, each thread with coefficients of its own: the sums
+/// depend on the number of threads alone.
+template <class T>
+void train_species(const ProductProblem<T>& problem, const ProductTraining<T>& shared,
+                   std::vector<T>& coefficients) {
+  constexpr int64_t kChunk = 16;
+  const int n_threads = loop_threads();
+  std::vector<std::vector<T>> own(n_threads, std::vector<T>(coefficients.size()));
+#pragma omp parallel num_threads(n_threads) if (n_threads > 1)
+  {
+    std::vector<T> scratch(
+        kernels::product_scratch_size<T>(problem.n_components, problem.program.n_rows));
+    ProductTraining<T> training = shared;
+    training.coefficients = own[omp_get_thread_num()].data();
+#pragma omp for schedule(static, 1)
+    for (int64_t begin = 0; begin < problem.n_atoms; begin += kChunk)
+      loops<T>().train(problem, training, begin, std::min(problem.n_atoms, begin + kChunk),
+                       scratch.data());
+  }
+  for (const std::vector<T>& part : own)
+    for (size_t k = 0; k < part.size(); ++k) coefficients[k] += part[k];
+}
+
+template <class T>
+void train_all(const Arguments& arguments, const Tensor& g, const Tensor& a_dot, const Tensor& to_g,
+               const Tensor& to_a, const std::vector<Tensor>& weights) {
+  const int64_t n_rows = g.size(1), n_components = arguments.a.size(1);
+  const bool dot = a_dot.numel() > 0;
+  const Program program(arguments.tables.terms, n_rows, n_components);
+  const auto atoms = by_species(arguments.types, arguments.weights[0].size(0));
+  const ProductTraining<T> training{
+      g.const_data_ptr<T>(), dot ? a_dot.const_data_ptr<T>() : nullptr,
+      dot ? to_g.mutable_data_ptr<T>() : nullptr, to_a.mutable_data_ptr<T>(), nullptr};
+  const int64_t lanes = loops<T>().lanes;
+  for (int64_t species = 0; species < arguments.weights[0].size(0); ++species) {
+    if (atoms[species].empty()) continue;
+    const auto p = coefficients<T>(arguments, species, lanes);
+    std::vector<T> to_p(p.size());
+    train_species(problem_of(arguments, program, p, atoms[species]), training, to_p);
+    to_weights(arguments, species, lanes, to_p, weights);
+  }
+}
+
+std::tuple<Tensor, Tensor, std::vector<Tensor>> symmetric_contraction_train(
+    const Tensor& g_, const Tensor& a, const Tensor& types, at::TensorList weights,
+    at::TensorList tables, const Tensor& a_dot_) {
+  const Arguments arguments(a, types, weights, tables);
+  const Tensor g = g_.contiguous(), a_dot = a_dot_.contiguous();
+  TORCH_CHECK(g.dim() == 3 && g.size(0) == a.size(0) && g.size(2) == a.size(2) &&
+                  g.scalar_type() == a.scalar_type() && a_dot.scalar_type() == a.scalar_type() &&
+                  (a_dot.numel() == 0 || a_dot.sizes() == a.sizes()),
+              "symmetric_contraction_train: g must be (n_atoms, n_rows, n_channels), a_dot as a");
+  Tensor to_a = at::empty(a.sizes(), a.options());
+  Tensor to_g = at::empty(a_dot.numel() ? g.sizes() : at::IntArrayRef{0}, g.options());
+  std::vector<Tensor> to_w;
+  for (const Tensor& w : arguments.weights) to_w.push_back(at::zeros(w.sizes(), w.options()));
+  AT_DISPATCH_FLOATING_TYPES(a.scalar_type(), "symmetric_contraction_train",
+                             [&] { train_all<scalar_t>(arguments, g, a_dot, to_g, to_a, to_w); });
+  return {to_g, to_a, to_w};
+}
+
 Tensor symmetric_contraction_meta(const Tensor& a, const Tensor&, at::TensorList, at::TensorList,
                                   int64_t n_rows) {
   return a.new_empty({a.size(0), n_rows, a.size(2)});
@@ -235,16 +323,27 @@ Tensor symmetric_contraction_grad_meta(const Tensor&, const Tensor& a, const Ten
   return a.new_empty(a.sizes());
 }
 
+std::tuple<Tensor, Tensor, std::vector<Tensor>> symmetric_contraction_train_meta(
+    const Tensor& g, const Tensor& a, const Tensor&, at::TensorList weights, at::TensorList,
+    const Tensor& a_dot) {
+  std::vector<Tensor> to_w;
+  for (const Tensor& w : weights) to_w.push_back(w.new_empty(w.sizes()));
+  return {g.new_empty(a_dot.numel() ? g.sizes() : at::IntArrayRef{0}), a.new_empty(a.sizes()),
+          to_w};
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(e3md, CPU, m) {
   m.impl("symmetric_contraction", symmetric_contraction);
   m.impl("symmetric_contraction_grad", symmetric_contraction_grad);
+  m.impl("symmetric_contraction_train", symmetric_contraction_train);
 }
 
 TORCH_LIBRARY_IMPL(e3md, Meta, m) {
   m.impl("symmetric_contraction", symmetric_contraction_meta);
   m.impl("symmetric_contraction_grad", symmetric_contraction_grad_meta);
+  m.impl("symmetric_contraction_train", symmetric_contraction_train_meta);
 }
 
 }  // namespace e3md

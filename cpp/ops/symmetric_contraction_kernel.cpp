@@ -110,6 +110,72 @@ void differentiate_lot(const ProductProgram& program, const Vec<T>* p, const Lot
   }
 }
 
+/// to += the sum over atoms of x.
+template <class T>
+E3MD_INLINE void collect(Vec<T>& to, const Lot<T>& x) {
+  Vec<T> sum = x.v[0];
+  for (int n = 1; n < kAtoms; ++n) sum += x.v[n];
+  to += sum;
+}
+
+/// Derivatives of g out, or with DOT of the derivative of it along x_dot, to x, the coefficients
+/// and, with DOT, g. u are derivatives to a partial sum, v to its derivative along x_dot.
+template <class T, bool DOT>
+void train_lot(const ProductProgram& program, const Vec<T>* p, Vec<T>* to_p, const Lot<T>* x,
+               const Lot<T>* x_dot, const Lot<T>* g, Lot<T>* to_g, Lot<T>* to_x) {
+  for (int64_t row = 0; row < program.n_rows; ++row) {
+    const Lot<T> g_row = g[row];
+    Lot<T> out_dot{};
+    for (int32_t f = program.rows[row]; f < program.rows[row + 1]; ++f) {
+      const OuterNode& first = program.first[f];
+      const int32_t i = first.component;
+      Lot<T> s1 = Lot<T>::all(first.term < 0 ? Vec<T>{} : p[first.term]), s1_dot{};
+      const Lot<T> v1 = Lot<T>::product(g_row, x[i]);
+      const Lot<T> u1 = DOT ? Lot<T>::product(g_row, x_dot[i]) : v1;
+      if (first.term >= 0) collect(to_p[first.term], u1);
+      for (int32_t s = first.begin; s < first.end; ++s) {
+        const OuterNode& second = program.second[s];
+        const int32_t j = second.component;
+        Lot<T> s2 = Lot<T>::all(second.term < 0 ? Vec<T>{} : p[second.term]), s2_dot{};
+        Lot<T> u2 = Lot<T>::product(u1, x[j]), v2{};
+        if constexpr (DOT) {
+          u2.add(v1, x_dot[j]);
+          v2 = Lot<T>::product(v1, x[j]);
+        }
+        if (second.term >= 0) collect(to_p[second.term], u2);
+        for (int32_t t = second.begin; t < second.end; ++t) {
+          const InnerNode& third = program.third[t];
+          const int32_t k = third.component;
+          const Vec<T> c = p[third.term];
+          s2.add(c, x[k]);
+          to_x[k].add(c, u2);
+          Lot<T> to_c = Lot<T>::product(u2, x[k]);
+          if constexpr (DOT) {
+            s2_dot.add(c, x_dot[k]);
+            to_c.add(v2, x_dot[k]);
+          }
+          collect(to_p[third.term], to_c);
+        }
+        s1.add(x[j], s2);
+        to_x[j].add(u1, s2);
+        if constexpr (DOT) {
+          s1_dot.add(x_dot[j], s2);
+          s1_dot.add(x[j], s2_dot);
+          to_x[j].add(v1, s2_dot);
+        }
+      }
+      if constexpr (DOT) {
+        to_x[i].add(g_row, s1_dot);
+        out_dot.add(x_dot[i], s1);
+        out_dot.add(x[i], s1_dot);
+      } else {
+        to_x[i].add(g_row, s1);
+      }
+    }
+    if constexpr (DOT) to_g[row] = out_dot;
+  }
+}
+
 /// Runs `body(rows, p, channel)` over tiles of channels, and inside over lots of atoms, so that the
 /// coefficients of a tile stay in the cache.
 template <class T, class Body>
@@ -154,13 +220,38 @@ void differentiate(const ProductProblem<T>& problem, const T* g, T* grad_a, int6
   });
 }
 
+template <class T>
+void train(const ProductProblem<T>& problem, const ProductTraining<T>& training, int64_t begin,
+           int64_t end, T* scratch) {
+  const int64_t n_in = problem.n_components, n_out = problem.program.n_rows;
+  auto* x = reinterpret_cast<Lot<T>*>(scratch);
+  Lot<T>*x_dot = x + n_in, *to_x = x_dot + n_in, *g = to_x + n_in, *to_g = g + n_out;
+  const auto* all = reinterpret_cast<const Vec<T>*>(problem.coefficients);
+  for_lots(problem, begin, end, [&](const Rows<T>& rows, const Vec<T>* p, int64_t channel) {
+    rows.fetch(problem.a + channel, x, n_in);
+    rows.fetch(training.g + channel, g, n_out);
+    for (int k = rows.n_atoms; k < kAtoms; ++k)  // repeated atoms: nothing to the coefficients
+      for (int64_t m = 0; m < n_out; ++m) g[m].v[k] = Vec<T>{};
+    for (int64_t m = 0; m < n_in; ++m) to_x[m] = Lot<T>{};
+    Vec<T>* to_p = reinterpret_cast<Vec<T>*>(training.coefficients) + (p - all);
+    if (training.a_dot) {
+      rows.fetch(training.a_dot + channel, x_dot, n_in);
+      train_lot<T, true>(problem.program, p, to_p, x, x_dot, g, to_g, to_x);
+      rows.store(to_g, training.to_g + channel, n_out);
+    } else {
+      train_lot<T, false>(problem.program, p, to_p, x, x_dot, g, to_g, to_x);
+    }
+    rows.store(to_x, training.to_a + channel, n_in);
+  });
+}
+
 }  // namespace
 
 ProductLoops<float> product_loops_f32() {
-  return {Simd<float>::kWidth, evaluate<float>, differentiate<float>};
+  return {Simd<float>::kWidth, evaluate<float>, differentiate<float>, train<float>};
 }
 ProductLoops<double> product_loops_f64() {
-  return {Simd<double>::kWidth, evaluate<double>, differentiate<double>};
+  return {Simd<double>::kWidth, evaluate<double>, differentiate<double>, train<double>};
 }
 
 }  // namespace e3md::kernels::E3MD_ISA

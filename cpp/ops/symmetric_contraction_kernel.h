@@ -36,11 +36,22 @@ struct ProductProblem {
   int64_t n_atoms, n_components, n_channels, n_terms;
 };
 
+/// What training differentiates: S = sum(g * out), or with a_dot the derivative of it along a_dot;
+/// and where its derivatives go.
+template <class T>
+struct ProductTraining {
+  const T* g;       ///< (n_atoms, n_rows, n_channels)
+  const T* a_dot;   ///< as a; null: none
+  T* to_g;          ///< as g; only with a_dot
+  T* to_a;          ///< as a
+  T* coefficients;  ///< as the problem's, added to
+};
+
 inline constexpr int kMaxProductLanes = 16;
 
 template <class T>
 inline int64_t product_scratch_size(int64_t n_components, int64_t n_rows) {
-  return kAtoms * kMaxProductLanes * (2 * n_components + n_rows);
+  return kAtoms * kMaxProductLanes * (3 * n_components + 2 * n_rows);
 }
 
 template <class T>
@@ -51,6 +62,9 @@ struct ProductLoops {
   /// grad_a (as a) from g (as out) for atoms [begin, end).
   void (*differentiate)(const ProductProblem<T>&, const T* g, T* grad_a, int64_t begin, int64_t end,
                         T* scratch);
+  /// Derivatives of S for atoms [begin, end).
+  void (*train)(const ProductProblem<T>&, const ProductTraining<T>&, int64_t begin, int64_t end,
+                T* scratch);
 };
 
 #define E3MD_DECLARE(isa)                   \

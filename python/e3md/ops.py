@@ -157,7 +157,7 @@ def symmetric_contraction(
         a: (n_atoms, n_components, n_channels) float32 or float64.
         types: (n_atoms,) int64.
         weights: (n_species, n_weights, n_channels) each, numbered one after the other along
-            n_weights; dtype of a, no gradient.
+            n_weights; dtype of a.
         tables: terms, entries and values, see `ProductTables` in cpp/ops/symmetric_contraction.h.
         n_rows: components of the result.
 

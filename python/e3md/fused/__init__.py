@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from e3md.fused.linear import use_fused_linear
 from e3md.fused.mace import MergedColumns, NoFeatures, merged_paths
-from e3md.fused.product import FusedContraction
+from e3md.fused.product import use_fused_products
 from e3md.fused.radial import (
     GROUP,
     BareEdges,
@@ -26,7 +26,6 @@ from e3md.fused.radial import (
 )
 from e3md.model.layout import Layout
 from e3md.model.mace import MACE
-from e3md.model.product import SymmetricContraction
 
 MAX_COLUMNS = 8192  # of all tables of a layer; beyond, tables would leave every cache
 
@@ -87,7 +86,7 @@ def fuse(model: nn.Module, cutoff: float, knots: tuple[int, int]) -> FusedModel:
     if not any(needs_basis(layer) for layer in fused.layers):
         fused.edge_embedding = BareEdges()
     use_fused_linear(fused)
-    _use_fused_products(fused)
+    use_fused_products(fused)
     return FusedModel(source, fused, knots)
 
 
@@ -107,11 +106,3 @@ def _merge_first(model: Any, cutoff: float) -> bool:
     layer.linear_up = NoFeatures()
     layer.linear_a = nn.Identity()
     return True
-
-
-def _use_fused_products(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, SymmetricContraction):
-            setattr(module, name, FusedContraction(child))
-        else:
-            _use_fused_products(child)

@@ -43,3 +43,12 @@ class FusedContraction(nn.Module):
         a = a.view(a.shape[0], self.dim_lm, self.channels)
         weights = [weight for weight in self.weights]
         return ops.symmetric_contraction(a, types, weights, tables, self.n_rows).flatten(1)
+
+
+def use_fused_products(module: nn.Module) -> None:
+    """Replace the product bases of a model, wherever they are."""
+    for name, child in module.named_children():
+        if isinstance(child, SymmetricContraction):
+            setattr(module, name, FusedContraction(child))
+        else:
+            use_fused_products(child)
