@@ -1,0 +1,23 @@
+"""No pair of atoms may fall into each other."""
+
+from e3md.check.pairs import SHORTEST
+from e3md.check.result import Bounds, CheckResult
+from e3md.check.subject import Subject
+
+HOLE = Bounds(warn=1e-3, fail=1e-2)  # eV
+WALL = Bounds(warn=5.0, fail=1.0)  # eV; thermal collisions at 1000 K reach 1 eV
+ADVICE = "Train again with `zbl: true`, which adds the repulsion of nuclei"
+
+
+def hole(subject: Subject) -> CheckResult:
+    """The energy of two atoms must not turn down toward short distances."""
+    worst = max(subject.curves, key=lambda curve: curve.hole)
+    figure = f"eV, largest fall of a pair's energy on the way in to {SHORTEST} Å ({worst.name})"
+    return HOLE.result("hole", worst.hole, figure, ADVICE)
+
+
+def wall(subject: Subject) -> CheckResult:
+    """The energy at the shortest distance must be out of reach of collisions."""
+    lowest = min(subject.curves, key=lambda curve: curve.wall)
+    figure = f"eV, lowest climb of a pair from its minimum to {SHORTEST} Å ({lowest.name})"
+    return WALL.result("wall", lowest.wall, figure, ADVICE)
