@@ -9,16 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from e3md.check.pairs import PairCurve
+from e3md.check.repulsion import HOLE, WALL
 
 mpl.use("Agg")
 
 MAX_PANELS = 30
+TICKS = (-1000, -100, -10, -1, 0, 1, 10, 100, 1000, 10000)  # eV
 
 
 def plot_pairs(curves: Sequence[PairCurve], path: Path) -> None:
-    """One panel a pair; of many pairs, those with the deepest holes and the lowest walls."""
-    worst = sorted(curves, key=lambda curve: (-curve.hole, curve.wall))[:MAX_PANELS]
-    shown = [curve for curve in curves if curve in worst] if len(curves) > MAX_PANELS else curves
+    """One panel a pair, red where a check does not pass; of many, those that repel least."""
+    shown = curves
+    if len(curves) > MAX_PANELS:
+        shown = sorted(curves, key=lambda curve: (-curve.hole, curve.wall))[:MAX_PANELS]
     columns = min(len(shown), 3 if len(shown) <= 9 else 6)
     rows = math.ceil(len(shown) / columns)
     figure = Figure(figsize=(3.0 * columns + 0.6, 2.4 * rows + 0.4), layout="constrained")
@@ -27,14 +30,16 @@ def plot_pairs(curves: Sequence[PairCurve], path: Path) -> None:
         axes.set_visible(False)
     for axes, curve in zip(grid.flat, shown, strict=False):
         _panel(axes, curve)
-    figure.supxlabel("distance, Å")
-    figure.supylabel("energy of the pair, eV (linear within ±1)")
+    figure.supxlabel("distance, Å (grey: nearer than any bond, where the energy must rise inward)")
+    figure.supylabel("energy of the pair, eV")
     figure.savefig(path, dpi=150)
 
 
 def _panel(axes: Axes, curve: PairCurve) -> None:
     axes.axhline(0, color="0.7", lw=0.8)
     axes.axvspan(float(curve.r[0]), curve.core, color="0.92", lw=0)
-    axes.plot(curve.r, curve.energy, lw=1.6)
-    axes.set_yscale("symlog", linthresh=1.0)
+    sound = HOLE.judge(curve.hole) == WALL.judge(curve.wall) == "pass"
+    axes.plot(curve.r, curve.energy, lw=1.6, color="C0" if sound else "C3")
+    axes.set_yscale("asinh", linear_width=1.0)  # logarithmic far from zero
+    axes.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
     axes.set_title(curve.name, fontsize=10)

@@ -53,7 +53,9 @@ def check_and_print(
     subject = read_subject(model, structure)
     what = structure or "a rattled crystal"
     console.print(
-        f"{model} on {what}: {subject.atoms.get_chemical_formula()}", highlight=False, soft_wrap=True
+        f"{model} on {what}: {subject.atoms.get_chemical_formula()}",
+        highlight=False,
+        soft_wrap=True,
     )
     results = []
     for result in run_checks(subject):
@@ -81,5 +83,7 @@ def _print(result: CheckResult, console: Console) -> None:
     if math.isnan(result.value):
         figure = "no figure"
     color = COLORS[result.status]
-    console.print(f"[{color}]{result.status}[/]  {result.name:<9} {figure}: ", end="", highlight=False)
+    console.print(
+        f"[{color}]{result.status}[/]  {result.name:<9} {figure}: ", end="", highlight=False
+    )
     console.print(result.message, highlight=False, markup=False, soft_wrap=True)

@@ -29,7 +29,7 @@ def cutoff(subject: Subject) -> CheckResult:
 
 
 def jump(
-    calculator: E3Calculator, elements: Sequence[str], pair: tuple[str, str], at: float
+    calculator: E3Calculator, elements: Sequence[str], pair: tuple[str, ...], at: float
 ) -> float:
     """Largest change of energy (eV) and force components (eV/Å) as the second atom crosses `at`, Å."""
     sides = []
