@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import ase.io
@@ -122,6 +123,12 @@ def test_each_check_fails_on_its_fault(
 
 def test_handedness_is_no_matter_of_axes(make_subject: Callable[..., Subject]) -> None:
     assert rotation(make_subject("chiral")).status == "pass"
+
+
+def test_drift_of_the_default_structure_only_warns(make_subject: Callable[..., Subject]) -> None:
+    found = drift(replace(make_subject("detached"), given=False))
+    assert found.status == "warn"
+    assert "one of your own" in found.message
 
 
 def test_a_model_built_without_parity_is_warned_of(

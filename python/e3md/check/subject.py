@@ -25,7 +25,8 @@ class Subject:
     """A model file and a structure it can evaluate."""
 
     model: Path
-    atoms: Atoms  # as given
+    atoms: Atoms
+    given: bool = True  # by the user; else the default structure
 
     @cached_property
     def double(self) -> E3Calculator:
@@ -75,7 +76,7 @@ def read_subject(model: Path, structure: Path | None) -> Subject:
         raise ValueError(f"{structure} holds {len(atoms)} atom(s): the checks need at least two")
     atoms = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     calculator.get_forces(atoms)
-    return Subject(model, atoms)
+    return Subject(model, atoms, structure is not None)
 
 
 def force_scale(forces: NDArray[np.float64]) -> float:

@@ -9,7 +9,8 @@ from e3md.check.result import Bounds, CheckResult
 from e3md.check.subject import Subject, force_scale
 
 N_ROTATIONS = 5
-SYMMETRY = Bounds(warn=1e-8, fail=1e-4)
+FAIL = 1e-4
+ROUNDING = {"float64": 1e-9, "float32": 1e-6}  # of the constants in a file of that dtype
 
 
 def rotation(subject: Subject) -> CheckResult:
@@ -17,9 +18,8 @@ def rotation(subject: Subject) -> CheckResult:
     turns = special_ortho_group.rvs(3, size=N_ROTATIONS, random_state=0)
     value = max(asymmetry(subject.rattled, turn) for turn in turns)
     figure = f"relative change of energy and forces under {N_ROTATIONS} random rotations"
-    return SYMMETRY.result(
-        "rotation", value, figure, "The model depends on the axes: do not use it, and report it"
-    )
+    advice = "The model depends on the axes: do not use it, and report it"
+    return Bounds(_rounding(subject), FAIL).result("rotation", value, figure, advice)
 
 
 def inversion(subject: Subject) -> CheckResult:
@@ -27,12 +27,14 @@ def inversion(subject: Subject) -> CheckResult:
     turns = special_ortho_group.rvs(3, size=N_ROTATIONS, random_state=1)
     value = max(asymmetry(subject.rattled, -turn) for turn in turns)
     figure = f"relative change of energy and forces under {N_ROTATIONS} random rotoinversions"
+    fail, advice = FAIL, "Mirror images differ: do not use the model, and report it"
     if subject.metadata["hyperparameters"].get("parity") == "none":
-        bounds = Bounds(SYMMETRY.warn, np.inf)
-        advice = "Built with `parity: none`: mirror images differ; avoid it for chiral matter"
-    else:
-        bounds, advice = SYMMETRY, "Mirror images differ: do not use the model, and report it"
-    return bounds.result("inversion", value, figure, advice)
+        fail, advice = np.inf, "`parity: none`: mirror images differ; avoid it for chiral matter"
+    return Bounds(_rounding(subject), fail).result("inversion", value, figure, advice)
+
+
+def _rounding(subject: Subject) -> float:
+    return ROUNDING[subject.metadata["dtype"]]
 
 
 def asymmetry(atoms: Atoms, turn: NDArray[np.float64]) -> float:
