@@ -145,6 +145,7 @@ def test_without_zbl_there_is_no_wall(make_subject: Callable[..., Subject]) -> N
     bare = wall(make_subject(zbl=False))
     assert bare.status == "fail"
     assert "zbl: true" in bare.message
+    assert "short distances in the data" in hole(make_subject("hole")).message
 
 
 def dimer(energy: Callable[[np.ndarray], np.ndarray]) -> PairCurve:

@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from e3md.check.pairs import PairCurve
 from e3md.check.repulsion import HOLE, WALL
@@ -40,6 +41,8 @@ def _panel(axes: Axes, curve: PairCurve) -> None:
     axes.axvspan(float(curve.r[0]), curve.core, color="0.92", lw=0)
     sound = HOLE.judge(curve.hole) == WALL.judge(curve.wall) == "pass"
     axes.plot(curve.r, curve.energy, lw=1.6, color="C0" if sound else "C3")
-    axes.set_yscale("asinh", linear_width=1.0)  # logarithmic far from zero
-    axes.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes.set_yscale("asinh", linear_width=0.3)  # logarithmic far from zero
+    axes.yaxis.set_major_locator(FixedLocator(TICKS))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_title(curve.name, fontsize=10)
