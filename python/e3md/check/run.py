@@ -61,12 +61,12 @@ def check_and_print(
     for result in run_checks(subject):
         results.append(result)
         _print(result, console)
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    plot_pairs(subject.curves, picture)
-    console.print(f"pair curves: {picture}", highlight=False, soft_wrap=True)
     if json_path:
         json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(to_json(results), encoding="utf-8")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    plot_pairs(subject.curves, picture)
+    console.print(f"pair curves: {picture}", highlight=False, soft_wrap=True)
     return all(result.status != "fail" for result in results)
 
 
