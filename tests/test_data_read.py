@@ -10,7 +10,7 @@ import pytest
 import torch
 from ase import Atoms
 
-from e3md.data.dataset import EpochShuffle, build_samples
+from e3md.data.dataset import build_samples
 from e3md.data.read import DataError, DataKeys, read_frames
 from e3md.data.split import split
 from training_data import labelled_frames
@@ -61,16 +61,6 @@ def test_graphs_come_back_from_the_cache(data: Path, tmp_path: Path) -> None:
     for a, b in zip(built, again, strict=True):
         for x, y in zip((*a.graph, *a[1:]), (*b.graph, *b[1:]), strict=True):
             torch.testing.assert_close(x, y, atol=0, rtol=0)
-
-
-def test_shuffle_depends_on_seed_and_epoch_alone() -> None:
-    one, two = EpochShuffle(20, seed=3), EpochShuffle(20, seed=3)
-    first = list(one)
-    one.set_epoch(1)
-    assert list(one) != first
-    two.set_epoch(1)
-    assert list(one) == list(two)
-    assert sorted(first) == list(range(20))
 
 
 def test_a_stress_in_voigt_order_becomes_its_matrix(data: Path) -> None:

@@ -79,6 +79,19 @@ def test_the_record_names_data_seed_and_test_errors(run_dir: Path) -> None:
     assert record.test_errors["forces_mae"] == reported["forces"]["mae"]
 
 
+def test_speed_and_hours_are_recorded(run_dir: Path) -> None:
+    speed = json.loads((run_dir / "record.json").read_text())["speed"]
+    assert speed["processes"] == speed["threads"] == 1
+    frames, seconds = 6 * 6, 3600 * speed["hours"]
+    # training takes a part of the time; validation the rest
+    assert 1 < speed["configurations_per_second"] * seconds / frames < 5
+    edges_per_frame = speed["edges_per_second"] / speed["configurations_per_second"]
+    statistics = load_run(run_dir)[2]
+    assert edges_per_frame == pytest.approx(8 * statistics.avg_num_neighbors)
+    report = (run_dir / "report" / "report.md").read_text()
+    assert re.search(r"Training took \S+ hours on 1 .*configurations/s, [\d,]+ edges/s", report)
+
+
 def test_without_a_test_set_no_test_errors_are_recorded(tmp_path: Path) -> None:
     config = write_run(tmp_path, max_epochs=1)
     config.write_text(config.read_text().replace("test:\n  - test.xyz", "test: []"))
@@ -100,7 +113,9 @@ def test_a_log_file_gets_one_line_per_epoch_and_nothing_else(tmp_path: Path, cap
     lines = [line for line in out.splitlines() if line.startswith("epoch ")]
     assert len(lines) == 2
     assert re.fullmatch(
-        r"epoch 2/2  loss \S+, valid: \S+ meV/Å, \S+ meV/atom  \(0:00:00 left\)", lines[1]
+        r"epoch 2/2  loss \S+, valid: \S+ meV/Å, \S+ meV/atom, "
+        r"[\d,.]+ configurations/s, [\d,]+ edges/s  \(0:00:00 left\)",
+        lines[1],
     )
     for noise in ("GPU", "TPU", "tip", "Lightning", "warn"):
         assert noise not in out + err

@@ -1,12 +1,11 @@
-// Schemas and autograd of the ops of inference. Their first derivatives are fused loops; where a
-// second one may follow, the backward pass goes through the composite of the same function.
+// Schemas and autograd of symmetric_contraction and irreps_linear. Their first derivatives are
+// fused loops; where a second one may follow, the backward pass goes through the composite of the
+// same function.
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 #include <torch/torch.h>
 
-#include <tuple>
-
-#include "edge_conv_radial.h"
+#include "autograd.h"
 #include "symmetric_contraction.h"
 
 namespace e3md {
@@ -18,15 +17,6 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 
 TORCH_LIBRARY_FRAGMENT(e3md, m) {
-  // edge_conv with sh and weights made from edge_vec (n_edges, 3): harmonics by recursion, weights
-  // from a table of quintic splines. h (n_nodes, dim_in), dim_in = 0: ones. types int64 (n_nodes).
-  // tables: see RadialTables. solid: harmonics of the edge vector, not of its direction.
-  m.def(
-      "edge_conv_radial(Tensor h, Tensor edge_vec, Tensor types, Tensor edge_index, "
-      "Tensor[] tables, bool solid, int n_local, int dim_out) -> Tensor");
-  m.def(
-      "edge_conv_radial_grad(Tensor g, Tensor h, Tensor edge_vec, Tensor types, "
-      "Tensor edge_index, Tensor[] tables, bool solid, bool need_h) -> (Tensor, Tensor)");
   // out[i, row, c] = sum over terms of A_i A_j A_k times a coefficient of species and channel;
   // a (n, n_components, n_channels), weights (n_species, n_weights, n_channels) each, one after the
   // other along n_weights and without gradients, tables: see
@@ -43,72 +33,6 @@ TORCH_LIBRARY_FRAGMENT(e3md, m) {
       "irreps_linear(Tensor x, Tensor[] weights, float[] scales, int[] blocks, int dim_out, "
       "bool transposed) -> Tensor");
 }
-
-template <class Signature>
-auto find_op(const char* name) {
-  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
-}
-
-/// Gradients of sum(g * out) to those of `inputs` that need one, to be differentiated further.
-/// `composite` makes out from aliases of the inputs: one input may depend on another, and what
-/// is wanted are partial derivatives.
-template <class Composite>
-variable_list differentiate(Composite composite, const variable_list& inputs, const Tensor& g) {
-  variable_list aliases, wanted, grads(inputs.size());
-  for (const Tensor& input : inputs) {
-    aliases.push_back(input.view_as(input));
-    if (input.requires_grad()) wanted.push_back(aliases.back());
-  }
-  const Tensor out = composite(aliases);
-  if (!out.requires_grad()) return grads;
-  const variable_list found = torch::autograd::grad({out}, wanted, {g}, true, true, true);
-  for (size_t k = 0, at = 0; k < inputs.size(); ++k)
-    if (inputs[k].requires_grad()) grads[k] = found[at++];
-  return grads;
-}
-
-struct Radial : Function<Radial> {
-  static Tensor forward(AutogradContext* context, const Tensor& h, const Tensor& edge_vec,
-                        const Tensor& types, const Tensor& edge_index,
-                        const std::vector<Tensor>& tables, bool solid, int64_t n_local,
-                        int64_t dim_out) {
-    using Signature = Tensor(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                             at::TensorList, bool, int64_t, int64_t);
-    static const auto op = find_op<Signature>("e3md::edge_conv_radial");
-    at::AutoDispatchBelowADInplaceOrView below;
-    context->save_for_backward({h, edge_vec, types, edge_index});
-    context->saved_data["tables"] = tables;
-    context->saved_data["solid"] = solid;
-    return op.call(h, edge_vec, types, edge_index, tables, solid, n_local, dim_out);
-  }
-
-  static variable_list backward(AutogradContext* context, variable_list cotangents) {
-    using Signature =
-        std::tuple<Tensor, Tensor>(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                                   const Tensor&, at::TensorList, bool, bool);
-    static const auto op = find_op<Signature>("e3md::edge_conv_radial_grad");
-    const auto saved = context->get_saved_variables();
-    const Tensor &h = saved[0], &edge_vec = saved[1], &types = saved[2], &edge_index = saved[3];
-    const auto tables = context->saved_data["tables"].toTensorVector();
-    const bool solid = context->saved_data["solid"].toBool();
-    variable_list grads(8);
-    if (at::GradMode::is_enabled()) {
-      const auto found = differentiate(
-          [&](const variable_list& x) {
-            return composite_edge_conv_radial(x[0], x[1], types, edge_index, RadialTables(tables),
-                                              solid, cotangents[0].size(0), cotangents[0].size(1));
-          },
-          {h, edge_vec}, cotangents[0]);
-      grads[0] = found[0], grads[1] = found[1];
-      return grads;
-    }
-    auto [to_h, to_vec] = op.call(cotangents[0], h, edge_vec, types, edge_index, tables, solid,
-                                  context->needs_input_grad(0));
-    if (context->needs_input_grad(0)) grads[0] = to_h;
-    grads[1] = to_vec;
-    return grads;
-  }
-};
 
 struct Contraction : Function<Contraction> {
   static Tensor forward(AutogradContext* context, const Tensor& a, const Tensor& types,
@@ -183,12 +107,6 @@ Tensor linear_autograd(const Tensor& x, at::TensorList weights, at::ArrayRef<dou
   return IrrepsLinear::apply(x, weights.vec(), scales.vec(), blocks.vec(), dim_out, transposed);
 }
 
-Tensor radial_autograd(const Tensor& h, const Tensor& edge_vec, const Tensor& types,
-                       const Tensor& edge_index, at::TensorList tables, bool solid, int64_t n_local,
-                       int64_t dim_out) {
-  return Radial::apply(h, edge_vec, types, edge_index, tables.vec(), solid, n_local, dim_out);
-}
-
 Tensor contraction_autograd(const Tensor& a, const Tensor& types, at::TensorList weights,
                             at::TensorList tables, int64_t n_rows) {
   for (const Tensor& weight : weights)
@@ -197,7 +115,6 @@ Tensor contraction_autograd(const Tensor& a, const Tensor& types, at::TensorList
 }
 
 TORCH_LIBRARY_IMPL(e3md, Autograd, m) {
-  m.impl("edge_conv_radial", radial_autograd);
   m.impl("symmetric_contraction", contraction_autograd);
   m.impl("irreps_linear", linear_autograd);
 }

@@ -54,7 +54,7 @@ def describe(atoms: Atoms, calculator: E3Calculator) -> str:
     """The machine and the system, one line."""
     edges = neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, calculator.cutoff)[0]
     return (
-        f"{_processor()}, {os.cpu_count()} cores; {calculator.dtype}; {len(atoms)} atoms, "
+        f"{processor()}, {os.cpu_count()} cores; {calculator.dtype}; {len(atoms)} atoms, "
         f"{len(edges) / len(atoms):.0f} neighbors each within {calculator.cutoff:g} Å"
     )
 
@@ -134,7 +134,8 @@ def seconds_in_lammps(model: Path, atoms: Atoms, dtype: str, ranks: int, steps: 
     return float(re.findall(r"Loop time of (\S+) on", log)[-1]) / steps
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Model name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         return next(line.split(": ")[1] for line in lines if line.startswith("model name"))

@@ -37,17 +37,47 @@ class Dtype(str, Enum):
 
 
 ModelFile = Annotated[Path, typer.Argument(help="model file written by `e3md export`")]
+EnergyKey = Annotated[str | None, typer.Option(help="name of the energies in the data")]
+ForcesKey = Annotated[str | None, typer.Option(help="name of the forces in the data")]
+StressKey = Annotated[str | None, typer.Option(help="name of the stresses in the data")]
 
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="YAML file, see docs/training.md")],
-    resume: Annotated[bool, typer.Option(help="continue an interrupted run")] = False,
+    config: Annotated[
+        Path | None, typer.Argument(help="YAML file, see docs/training.md; or give --data")
+    ] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="extxyz file to learn from; the rest is chosen")
+    ] = None,
+    valid: Annotated[
+        list[Path] | None, typer.Option(help="with --data: file to choose the best weights by")
+    ] = None,
+    test: Annotated[
+        list[Path] | None, typer.Option(help="with --data: file for the final error table")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="with --data: folder of the run")
+    ] = Path("run"),
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
+    stress_key: StressKey = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on after an interruption")] = False,
 ) -> None:
     """Train a potential and write a report."""
+    from e3md.data.read import DataKeys
+    from e3md.train.config import DataConfig
     from e3md.train.run import train as run
+    from e3md.train.run import train_data
 
-    run(config, resume=resume)
+    if (config is None) == (not data):
+        raise ValueError("give either a configuration file or --data FILE")
+    if config:
+        run(config, resume=resume)
+    else:
+        keys = DataKeys(energy=energy_key, forces=forces_key, stress=stress_key)
+        files = DataConfig(train=data or [], valid=valid or [], test=test or [], keys=keys)
+        train_data(files, output, resume)
 
 
 @app.command()
@@ -103,9 +133,9 @@ def evaluate(
     data: Annotated[Path, typer.Argument(help="extxyz file with reference energies and forces")],
     json: Annotated[Path | None, typer.Option(help="write the errors to this file")] = None,
     plots: Annotated[Path | None, typer.Option(help="write parity plots to this folder")] = None,
-    energy_key: Annotated[str | None, typer.Option(help="name of the energies in data")] = None,
-    forces_key: Annotated[str | None, typer.Option(help="name of the forces in data")] = None,
-    stress_key: Annotated[str | None, typer.Option(help="name of the stresses in data")] = None,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
+    stress_key: StressKey = None,
 ) -> None:
     """Compare a model with reference data."""
     from e3md.data.read import DataKeys

@@ -18,14 +18,17 @@ def evaluate(
     json_path: Path | None = None,
     plots_dir: Path | None = None,
     keys: DataKeys | None = None,
+    dtype: str | None = None,
 ) -> Errors:
     """Evaluate every frame of an extxyz file, print a table, optionally write JSON and plots.
+
+    dtype: "float32" or "float64", arithmetic of the network; default: the file's.
 
     Raises:
         ValueError: for a file that is no e3md model.
         DataError: for frames without energy or forces, or that the model cannot evaluate.
     """
-    calculator, console = E3Calculator(model), Console()
+    calculator, console = E3Calculator(model, dtype=dtype), Console()
     frames = read_frames([Path(data)], keys or DataKeys())
     watched = track(frames, "evaluating", transient=True, disable=not console.is_terminal)
     compared = [_compare(calculator, frame) for frame in watched]

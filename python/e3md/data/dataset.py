@@ -1,8 +1,8 @@
-"""Labelled graphs, built once and kept on disk, and their batches."""
+"""Labelled graphs, built once and kept on disk."""
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,6 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
 
 from e3md.data.read import DataError, Frame, raise_listed
 from e3md.graph import AtomGraph, batch_graphs
@@ -100,35 +99,4 @@ def collate(samples: Sequence[Sample]) -> Sample:
         energy=torch.cat([s.energy for s in samples]),
         forces=torch.cat([s.forces for s in samples]),
         stress=torch.cat([s.stress for s in samples]),
-    )
-
-
-class EpochShuffle(Sampler[int]):
-    """A shuffle that depends on seed and epoch alone, so that a resumed run goes on as it would."""
-
-    def __init__(self, length: int, seed: int) -> None:
-        self.length = length
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of every epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return iter(torch.randperm(self.length, generator=generator).tolist())
-
-
-def loader(samples: list[Sample], batch_size: int, shuffle_seed: int | None) -> DataLoader:
-    """Batches in this process: the graphs are in memory, so workers would only copy them."""
-    sampler = None if shuffle_seed is None else EpochShuffle(len(samples), shuffle_seed)
-    return DataLoader(
-        samples,  # type: ignore[arg-type]  # a list is a map-style data set
-        batch_size=batch_size,
-        sampler=sampler,
-        collate_fn=collate,
     )

@@ -19,13 +19,15 @@ from e3md.fused.radial import (
     NetworkColumns,
     NoWeights,
     TabulatedConvolution,
+    needs_basis,
+    network_name,
+    pairs_with_tables,
     table_columns,
 )
 from e3md.model.layout import Layout
 from e3md.model.linear import Linear
 from e3md.model.mace import MACE
 from e3md.model.product import SymmetricContraction
-from e3md.model.radial import AgnesiBessel, PairBessel
 
 MAX_COLUMNS = 8192  # of all tables of a layer; beyond, tables would leave every cache
 
@@ -69,15 +71,13 @@ def fuse(model: nn.Module, cutoff: float, knots: tuple[int, int]) -> FusedModel:
     shared = {id(t): t for t in (*source.parameters(), *source.buffers())}
     fused: Any = copy.deepcopy(source, shared)
     embedding = fused.edge_embedding
-    keys, chosen = _pairs(embedding.radial, embedding.n_species, by_neighbor=False)
-    needs_radial = False
+    keys, chosen = pairs_with_tables(embedding.radial, embedding.n_species, by_neighbor=False)
     for n, layer in enumerate(fused.layers):
-        network = "radial_network" if hasattr(layer, "radial_network") else "filters"
-        needs_radial = needs_radial or getattr(layer, "density", None) is not None
+        network = network_name(layer)
         if n == 0 and isinstance(fused, MACE) and _merge_first(fused, cutoff):
             continue
         convolution = layer.convolution
-        paths, columns = table_columns(convolution.paths, _n_weights(convolution.paths))
+        paths, columns = table_columns(convolution.paths)
         if len(keys) * len(columns) > MAX_COLUMNS:
             raise ValueError(f"{len(keys)} tables of {len(columns)} radial functions in a layer")
         function = NetworkColumns(embedding.radial, getattr(layer, network), columns)
@@ -85,7 +85,7 @@ def fuse(model: nn.Module, cutoff: float, knots: tuple[int, int]) -> FusedModel:
             function, paths, convolution, embedding, cutoff, keys, chosen
         )
         setattr(layer, network, NoWeights())
-    if not needs_radial:
+    if not any(needs_basis(layer) for layer in fused.layers):
         fused.edge_embedding = BareEdges()
     _replace(fused)
     return FusedModel(source, fused, knots)
@@ -94,7 +94,7 @@ def fuse(model: nn.Module, cutoff: float, knots: tuple[int, int]) -> FusedModel:
 def _merge_first(model: Any, cutoff: float) -> bool:
     """Put the linear maps around the first convolution into its tables, if these stay small."""
     layer, embedding = model.layers[0], model.edge_embedding
-    keys, chosen = _pairs(embedding.radial, embedding.n_species, by_neighbor=True)
+    keys, chosen = pairs_with_tables(embedding.radial, embedding.n_species, by_neighbor=True)
     function = MergedColumns(embedding.radial, layer, model.species_embedding)
     n_columns = sum(-(-w.shape[1] // GROUP) * GROUP for w in function.weights)
     if len(keys) * n_columns > MAX_COLUMNS:
@@ -107,20 +107,6 @@ def _merge_first(model: Any, cutoff: float) -> bool:
     layer.linear_up = NoFeatures()
     layer.linear_a = nn.Identity()
     return True
-
-
-def _pairs(radial: nn.Module, n_species: int, by_neighbor: bool) -> tuple[Tensor, Tensor]:
-    """Pairs (receiver · n_species + neighbor) that have a table of their own, and whose of all."""
-    every = torch.arange(n_species**2)
-    if isinstance(radial, (AgnesiBessel, PairBessel)):
-        return every, every
-    if by_neighbor:
-        return torch.arange(n_species), every % n_species
-    return torch.zeros(1, dtype=torch.int64), torch.zeros_like(every)
-
-
-def _n_weights(paths: Tensor) -> int:
-    return int((paths[:, 5] + paths[:, 6]).max())
 
 
 def _replace(module: nn.Module) -> None:

@@ -8,6 +8,7 @@ from e3md.graph import Edges
 from e3md.model.convolution import EdgeConvolution
 from e3md.model.embedding import EdgeEmbedding
 from e3md.model.harmonics import SphericalHarmonics
+from e3md.model.radial import AgnesiBessel, PairBessel
 from e3md.model.tied import TiedConvolution
 
 GROUP = 16  # columns that lie together in a table, as kTableGroup in cpp/ops
@@ -33,15 +34,9 @@ class NetworkColumns(nn.Module):
         return padded.index_select(1, self.columns)
 
 
-class TabulatedConvolution(nn.Module):
-    """An EdgeConvolution that makes harmonics and weights itself, by `edge_conv_radial`.
+class RadialConvolution(nn.Module):
+    """An EdgeConvolution that makes harmonics and weights itself, by `edge_conv_radial`."""
 
-    The table is not in the model file but made from `function` on loading, so that it suits the
-    precision asked for.
-    """
-
-    table: Tensor
-    keys: Tensor
     chosen: Tensor
     grid: Tensor
     harmonic_index: Tensor
@@ -51,13 +46,11 @@ class TabulatedConvolution(nn.Module):
     cg_value: Tensor
 
     def __init__(
-        self, function: nn.Module, paths: Tensor, convolution: EdgeConvolution | TiedConvolution,
-        embedding: EdgeEmbedding, cutoff: float, keys: Tensor, chosen: Tensor,
+        self, paths: Tensor, convolution: EdgeConvolution | TiedConvolution,
+        embedding: EdgeEmbedding, chosen: Tensor,
     ) -> None:  # fmt: skip
-        """keys: (n_tables,) pair each table is made for; chosen: (n_species²,) table of a pair."""
+        """chosen: (n_species²,) table of a pair."""
         super().__init__()
-        self.function = function
-        self.first, self.last = FIRST_KNOT, cutoff * LAST_KNOT
         self.solid = embedding.solid
         self.dim_out = convolution.dim_out
         index, value = _harmonic_terms(embedding.harmonics)
@@ -67,15 +60,16 @@ class TabulatedConvolution(nn.Module):
         self.register_buffer("cg_index", convolution.cg_index)
         self.register_buffer("cg_value", convolution.cg_value)
         n_species = embedding.n_species
-        self.register_buffer("keys", keys)
         self.register_buffer("chosen", chosen.view(n_species, n_species))
         self.register_buffer("grid", torch.zeros(2, dtype=torch.float64))
-        self.register_buffer("table", torch.zeros(0, dtype=torch.float64))
 
     def forward(self, h: Tensor, edges: Edges, weights: Tensor, n_local: int) -> Tensor:
-        """h: (n_nodes, dim_in); weights: not used -> (n_local, dim_out)."""
+        """h: (n_nodes, dim_in); weights: the table -> (n_local, dim_out)."""
+        return self.convolve(h, edges, weights, n_local)
+
+    def convolve(self, h: Tensor, edges: Edges, table: Tensor, n_local: int) -> Tensor:
         tables = [
-            self.table, self.chosen, self.grid, self.harmonic_index, self.harmonic_value,
+            table, self.chosen, self.grid, self.harmonic_index, self.harmonic_value,
             self.paths, self.cg_index, self.cg_value,
         ]  # fmt: skip
         return ops.edge_conv_radial(
@@ -89,6 +83,32 @@ class TabulatedConvolution(nn.Module):
             self.dim_out,
         )
 
+
+class TabulatedConvolution(RadialConvolution):
+    """A RadialConvolution with a table of its own.
+
+    The table is not in the model file but made from `function` on loading, so that it suits the
+    precision asked for.
+    """
+
+    table: Tensor
+    keys: Tensor
+
+    def __init__(
+        self, function: nn.Module, paths: Tensor, convolution: EdgeConvolution | TiedConvolution,
+        embedding: EdgeEmbedding, cutoff: float, keys: Tensor, chosen: Tensor,
+    ) -> None:  # fmt: skip
+        """keys: (n_tables,) pair each table is made for; chosen: (n_species²,) table of a pair."""
+        super().__init__(paths, convolution, embedding, chosen)
+        self.function = function
+        self.first, self.last = FIRST_KNOT, cutoff * LAST_KNOT
+        self.register_buffer("keys", keys)
+        self.register_buffer("table", torch.zeros(0, dtype=torch.float64))
+
+    def forward(self, h: Tensor, edges: Edges, weights: Tensor, n_local: int) -> Tensor:
+        """h: (n_nodes, dim_in); weights: not used -> (n_local, dim_out)."""
+        return self.convolve(h, edges, self.table, n_local)
+
     def tabulate(self, n_knots: int) -> None:
         """Make the table; the module must be float64, and autograd on."""
         spacing = (self.last - self.first) / (n_knots - 1)
@@ -96,8 +116,8 @@ class TabulatedConvolution(nn.Module):
         tables: list[Tensor] = []
         for n in range(self.keys.shape[0]):
             f = self.function(r, self.keys[n].expand(n_knots))
-            slope = _derivative(f, r)
-            curvature = _derivative(slope, r)
+            slope = derivative(f, r)
+            curvature = derivative(slope, r)
             values = torch.stack([f, spacing * slope, spacing * spacing * curvature], dim=1)
             grouped = values.detach().unflatten(2, (-1, 16))
             tables.append(grouped.transpose(1, 2).contiguous())
@@ -105,7 +125,7 @@ class TabulatedConvolution(nn.Module):
         self.table = torch.stack(tables)
 
 
-def _derivative(f: Tensor, r: Tensor) -> Tensor:
+def derivative(f: Tensor, r: Tensor) -> Tensor:
     """df/dr for every column: f (n, n_columns) of r (n,), row by row."""
     u = torch.zeros_like(f).requires_grad_()
     g = torch.autograd.grad([(f * u).sum()], [r], create_graph=True)[0]
@@ -130,13 +150,36 @@ class NoWeights(nn.Module):
         return radial
 
 
-def table_columns(paths: Tensor, n_weights: int) -> tuple[Tensor, Tensor]:
+def pairs_with_tables(
+    radial: nn.Module, n_species: int, by_neighbor: bool
+) -> tuple[Tensor, Tensor]:
+    """Pairs (receiver · n_species + neighbor) that have a table of their own, and whose of all."""
+    every = torch.arange(n_species**2)
+    if isinstance(radial, (AgnesiBessel, PairBessel)):
+        return every, every
+    if by_neighbor:
+        return torch.arange(n_species), every % n_species
+    return torch.zeros(1, dtype=torch.int64), torch.zeros_like(every)
+
+
+def network_name(layer: nn.Module) -> str:
+    """The attribute of a layer that holds its radial network."""
+    return "radial_network" if hasattr(layer, "radial_network") else "filters"
+
+
+def needs_basis(layer: nn.Module) -> bool:
+    """Whether a layer asks for the radial basis of edges besides its radial network."""
+    return getattr(layer, "density", None) is not None
+
+
+def table_columns(paths: Tensor) -> tuple[Tensor, Tensor]:
     """Weights in groups of 16: paths with their weight_offset in the table, and its columns.
 
     Returns:
         paths (n_paths, 9), and (n_columns,) which weight each column holds, n_weights for none.
     """
     paths = paths.clone()
+    n_weights = int((paths[:, 5] + paths[:, 6]).max())
     columns: list[int] = []
     place: dict[int, int] = {}
     for row in paths:

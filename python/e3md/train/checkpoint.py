@@ -14,6 +14,7 @@ from e3md.data.statistics import Statistics
 from e3md.export import TrainingRecord
 from e3md.model import ModelConfig, build_model
 from e3md.train.config import ConfigError
+from e3md.train.speed import Speed
 
 BEST, LAST, RECORD = "best.ckpt", "last.ckpt", "record.json"
 
@@ -26,6 +27,7 @@ class RunRecord(BaseModel):
     statistics: Statistics
     dtype: str
     training: TrainingRecord
+    speed: Speed | None = None  # once finished
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -45,7 +45,10 @@ class TrainingConfig(_Section):
 
     max_epochs: int = Field(300, ge=1)
     max_time: float | None = Field(None, gt=0, description="minutes, then stop after the epoch")
-    batch_size: int = Field(2, ge=1, description="frames per step")
+    batch_size: int = Field(2, ge=1, description="frames per step and process")
+    batch_edges: int | None = Field(
+        None, ge=1, description="in place of batch_size: most neighbor pairs per step and process"
+    )
     optimizer: Literal["adam", "adamw"] = "adam"
     amsgrad: bool = True
     learning_rate: float = Field(0.006, gt=0)
@@ -61,7 +64,9 @@ class TrainingConfig(_Section):
     seed: int = 1
     dtype: Literal["float32", "float64"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
-    threads: int | None = Field(None, ge=1, description="default: torch's choice")
+    threads: int | None = Field(None, ge=1, description="of a process; default: torch's choice")
+    devices: int = Field(1, ge=1, description="processes per node, with cuda one per GPU")
+    num_nodes: int = Field(1, ge=1, description="machines")
     loss: LossConfig = LossConfig()
 
 

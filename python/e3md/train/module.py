@@ -11,8 +11,9 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from e3md.data.dataset import Sample
 from e3md.derivatives import predict
+from e3md.fused.training import Reach, training_form
 from e3md.train.config import TrainingConfig
-from e3md.train.loss import atoms_per_frame, loss
+from e3md.train.loss import atoms_per_frame, combine, count_terms, loss, penalties
 
 
 class DivergedError(ValueError):
@@ -23,7 +24,7 @@ class PotentialTraining(lightning.LightningModule):
     """A model, the moving average of its weights (which is what gets exported), and the loss."""
 
     def __init__(
-        self, model: nn.Module, config: TrainingConfig, scale: float, n_steps: int
+        self, model: nn.Module, config: TrainingConfig, scale: float, n_steps: int, reach: Reach
     ) -> None:
         super().__init__()
         self.model = model
@@ -31,16 +32,28 @@ class PotentialTraining(lightning.LightningModule):
         self.config = config
         self.scale = scale
         self.n_steps = n_steps
+        self.reach = reach
+
+    def on_fit_start(self) -> None:
+        # in a tuple, as they are the same weights once more and not submodules
+        self.fast = tuple(training_form(m, self.reach) for m in (self.model, self.average))
+
+    def backward(self, loss: Tensor, *_: Any, **__: Any) -> None:
+        # To the parameters only: nobody asks for third derivatives to the edge vectors.
+        loss.backward(inputs=[p for p in self.model.parameters() if p.requires_grad])
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
-        prediction = predict(self.model, batch.graph, create_graph=True)
-        value = loss(prediction, batch, self.config.loss, self.scale)
-        if not math.isfinite(value.item()):
+        prediction = predict(self.fast[0], batch.graph, create_graph=True)
+        counts = self.trainer.strategy.reduce(count_terms(batch), reduce_op="mean")
+        value = loss(prediction, batch, self.config.loss, self.scale, counts)
+        whole = self.trainer.strategy.reduce(value.detach().clone(), reduce_op="mean")
+        if not math.isfinite(whole.item()):
             raise DivergedError(
-                f"the training loss became {value.item()} in epoch {self.current_epoch + 1}: lower "
+                f"the training loss became {whole.item()} in epoch {self.current_epoch + 1}: lower "
                 "training.learning_rate or training.gradient_clip, and look at the data's warnings"
             )
-        self.log("train_loss", value, on_epoch=True, on_step=False, batch_size=len(batch.energy))
+        n_frames = round(counts[0].item() * self.trainer.world_size)
+        self.log("train_loss", whole, on_epoch=True, on_step=False, batch_size=n_frames)
         return value
 
     def on_train_batch_end(self, *_: Any) -> None:
@@ -54,16 +67,25 @@ class PotentialTraining(lightning.LightningModule):
                 [average[k] for k in floating], [own[k] for k in floating], 1 - decay
             )
 
+    def on_validation_epoch_start(self) -> None:
+        self.valid_sums = torch.zeros(8, dtype=torch.float64, device=self.device)
+
     def validation_step(self, batch: Sample, _: int) -> None:
         with torch.enable_grad():
-            prediction = predict(self.average, batch.graph)
-        n_frames, n_atoms = len(batch.energy), len(batch.forces)
-        forces = (prediction.forces - batch.forces).abs().mean()
-        energy = ((prediction.energy - batch.energy) / atoms_per_frame(batch)).abs().mean()
-        value = loss(prediction, batch, self.config.loss, self.scale)
-        self.log("valid_forces_mae", forces, batch_size=n_atoms, prog_bar=True)
-        self.log("valid_energy_mae", energy, batch_size=n_frames, prog_bar=True)
-        self.log("valid_loss", value, batch_size=n_frames)
+            prediction = predict(self.fast[1], batch.graph)
+        forces = (prediction.forces - batch.forces).abs().sum()
+        energy = ((prediction.energy - batch.energy) / atoms_per_frame(batch)).abs().sum()
+        found = penalties(prediction, batch, self.config.loss, self.scale)
+        self.valid_sums += torch.cat([found, count_terms(batch), torch.stack([energy, forces])])
+
+    def on_validation_epoch_end(self) -> None:
+        """Added up over batches and processes, so that neither changes what is found."""
+        total = self.trainer.strategy.reduce(self.valid_sums, reduce_op="sum")
+        found, counts, absolute = total.split([3, 3, 2])
+        energy, forces = absolute / counts[:2]
+        self.log("valid_forces_mae", forces, prog_bar=True)
+        self.log("valid_energy_mae", energy, prog_bar=True)
+        self.log("valid_loss", combine(found, counts, self.config.loss))
 
     def on_train_epoch_end(self) -> None:
         self.log("learning_rate", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]

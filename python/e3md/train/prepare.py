@@ -70,6 +70,12 @@ def prepare_data(config: Config, console: Console, known: Statistics | None) -> 
     return TrainingData(samples, known or statistics, statistics.scale, files)
 
 
+def shortest_distance(samples: dict[str, list[Sample]]) -> float:
+    """Of the two closest atoms of all sets, Å."""
+    edges = [s.graph.edge_vec for some in samples.values() for s in some if len(s.graph.edge_vec)]
+    return min((float(torch.linalg.vector_norm(e, dim=1).min()) for e in edges), default=1.0)
+
+
 def _read_sets(data: DataConfig) -> FrameSets:
     """All files are read together, so that one error lists the bad frames of all."""
     paths = {"train": data.train, "valid": data.valid, "test": data.test}

@@ -8,12 +8,15 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from e3md.train.speed import SpeedMeter, rates
+
 
 class TrainingProgress(Callback):
     """One bar over the whole run in a terminal; one line per epoch in a log file."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, meter: SpeedMeter) -> None:
         self.console = console
+        self.meter = meter
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(bar_width=24),
@@ -47,7 +50,7 @@ class TrainingProgress(Callback):
         found = {key: float(value) for key, value in trainer.callback_metrics.items()}
         errors = (
             f"loss {found['train_loss']:.3g}, valid: {1e3 * found['valid_forces_mae']:.1f} meV/Å, "
-            f"{1e3 * found['valid_energy_mae']:.2f} meV/atom"
+            f"{1e3 * found['valid_energy_mae']:.2f} meV/atom, {rates(self.meter.epoch)}"
         )
         self.bar.update(self.task, errors=errors)
         if not self.console.is_terminal:

@@ -14,6 +14,7 @@ from e3md.errors import Compared, Errors, collect_errors, error_rows
 from e3md.plots import learning_curves, parity_plots
 from e3md.train.config import Config
 from e3md.train.files import write_text
+from e3md.train.speed import Speed
 
 
 def compare(model: nn.Module, samples: list[Sample], species: tuple[str, ...]) -> list[Compared]:
@@ -48,7 +49,7 @@ def read_metrics(path: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def write_report(
-    folder: Path, config: Config, sets: dict[str, list[Compared]], metrics: Path
+    folder: Path, config: Config, sets: dict[str, list[Compared]], metrics: Path, speed: Speed
 ) -> dict[str, Errors]:
     """Write report/ of a run.
 
@@ -57,11 +58,12 @@ def write_report(
         config: of the run, with absolute paths.
         sets: predictions per data set ("valid", "test").
         metrics: Lightning's metrics.csv.
+        speed: of the whole training.
     """
     folder.mkdir(parents=True, exist_ok=True)
     errors = {name: collect_errors(frames) for name, frames in sets.items()}
     text = [
-        f"# Training report\n\nArchitecture `{config.model.arch}`, seed {config.training.seed}.\n"
+        f"# Training report\n\nArchitecture `{config.model.arch}`, seed {config.training.seed}.\n\n{speed}\n"
     ]
     for name, found in errors.items():
         pictures = parity_plots(sets[name], found, folder / name)

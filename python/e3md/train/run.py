@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from torch import nn
 
-from e3md.data.dataset import loader
+from e3md.data.batches import BatchSize, Share, training_loader, validation_loader
 from e3md.errors import Compared, Errors, error_rows
 from e3md.export import TrainingRecord
+from e3md.fused.training import Reach
 from e3md.model import build_model
 from e3md.train.checkpoint import (
     LAST,
@@ -27,14 +28,18 @@ from e3md.train.checkpoint import (
     checkpoints,
     load_run,
 )
-from e3md.train.config import Config, ConfigError, load_config
+from e3md.train.config import Config, ConfigError, DataConfig, load_config
+from e3md.train.defaults import configure
+from e3md.train.device import missing_cuda
 from e3md.train.files import write_text
 from e3md.train.history import History
 from e3md.train.initial import load_initial, refit_e0s
 from e3md.train.module import PotentialTraining
-from e3md.train.prepare import TrainingData, prepare_data
+from e3md.train.parallel import choose_strategy, is_first_process, set_threads
+from e3md.train.prepare import TrainingData, prepare_data, shortest_distance
 from e3md.train.progress import TrainingProgress
 from e3md.train.report import compare, write_report
+from e3md.train.speed import Speed, SpeedMeter
 
 METRICS = Path("logs") / "metrics.csv"
 
@@ -47,12 +52,13 @@ def train(config_path: str | Path, resume: bool = False) -> Path:
         DataError: for frames that cannot be trained on, listed by file and number.
         DivergedError: if the loss is no longer a number.
     """
-    config, console = load_config(Path(config_path)), Console()
+    config = load_config(Path(config_path))
+    first = is_first_process(config.training)
+    console = Console(quiet=not first)
     _check_run_dir(config.run_dir, resume)
     _check_device(config.training.device)
     _quiet()
-    if config.training.threads:
-        torch.set_num_threads(config.training.threads)
+    set_threads(config.training)
     lightning.seed_everything(config.training.seed, verbose=False)
     initial = load_initial(config.init_from) if config.init_from else None
     if initial:
@@ -72,10 +78,21 @@ def train(config_path: str | Path, resume: bool = False) -> Path:
     )
     if resume:
         check_same_run(config.run_dir, record)
-    write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
-    _fit(model, data, config, resume, console)
-    _report(config, data, record, console)
+    if first:
+        write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
+    speed = _fit(model, data, config, resume, console)
+    if first:
+        _report(config, data, record.model_copy(update={"speed": speed}), console)
     return config.run_dir
+
+
+def train_data(data: DataConfig, run_dir: Path, resume: bool = False) -> Path:
+    """Train on files alone: choose a configuration, say and write it, go by it.
+
+    Raises:
+        ConfigError, DataError, DivergedError: as `train`.
+    """
+    return train(configure(data, run_dir, resume, Console()), resume)
 
 
 def _check_run_dir(run_dir: Path, resume: bool) -> None:
@@ -90,38 +107,47 @@ def _check_run_dir(run_dir: Path, resume: bool) -> None:
 
 
 def _check_device(device: str) -> None:
-    if device == "cuda":
-        if not torch.cuda.is_available():
-            raise ConfigError("training.device: cuda, but torch finds no CUDA device here")
-        if not torch._C._dispatch_has_kernel_for_dispatch_key("e3md::edge_conv", "CUDA"):
-            raise ConfigError("training.device: cuda, but this build of e3md has CPU kernels only")
+    problem = missing_cuda()
+    if device == "cuda" and problem:
+        raise ConfigError(f"training.device: cuda, but {problem}")
 
 
 def _fit(
     model: nn.Module, data: TrainingData, config: Config, resume: bool, console: Console
-) -> None:
-    settings, folder = config.training, config.run_dir
-    batches = loader(data.samples["train"], settings.batch_size, settings.seed)
-    valid = loader(data.samples["valid"], settings.batch_size, None)
-    module = PotentialTraining(
-        model, settings, data.force_scale, settings.max_epochs * len(batches)
+) -> Speed:
+    settings, meter = config.training, SpeedMeter()
+    trainer = _trainer(
+        config, [meter, History(config.run_dir / METRICS), TrainingProgress(console, meter)]
     )
-    callbacks: list[Callback] = [History(folder / METRICS), TrainingProgress(console)]
+    share = Share(trainer.global_rank, trainer.world_size)
+    size = BatchSize(settings.batch_size, settings.batch_edges)
+    batches = training_loader(data.samples["train"], size, settings.seed, share)
+    valid = validation_loader(data.samples["valid"], batches, share)
+    n_steps = settings.max_epochs * len(batches)
+    reach = Reach(shortest_distance(data.samples), config.model.cutoff)
+    module = PotentialTraining(model, settings, data.force_scale, n_steps, reach)
+    last = config.run_dir / LAST if resume else None
+    trainer.fit(module, batches, valid, ckpt_path=last, weights_only=True)
+    return meter.speed(trainer.world_size)
+
+
+def _trainer(config: Config, callbacks: list[Callback]) -> lightning.Trainer:
+    settings, folder = config.training, config.run_dir
     if settings.early_stopping:
         callbacks.append(EarlyStopping("valid_loss", patience=settings.early_stopping))
     if settings.max_time:
         limit = datetime.timedelta(minutes=settings.max_time)
         callbacks.append(Timer(limit, interval="epoch", verbose=False))
-    trainer = lightning.Trainer(
-        accelerator="gpu" if settings.device == "cuda" else "cpu", devices=1,
+    return lightning.Trainer(
+        accelerator="gpu" if settings.device == "cuda" else "cpu",
+        devices=settings.devices, num_nodes=settings.num_nodes, strategy=choose_strategy(settings),
+        use_distributed_sampler=False,  # our batches know their process
         max_epochs=settings.max_epochs, gradient_clip_val=settings.gradient_clip,
         callbacks=[*callbacks, *checkpoints(folder)], plugins=[AtomicCheckpointIO()],
         logger=TensorBoardLogger(folder, name="tensorboard", version=""),
         enable_model_summary=False, enable_progress_bar=False, num_sanity_val_steps=0,
         log_every_n_steps=10**9, default_root_dir=folder,
     )  # fmt: skip
-    last = folder / LAST if resume else None
-    trainer.fit(module, batches, valid, ckpt_path=last, weights_only=True)
 
 
 def _report(config: Config, data: TrainingData, record: RunRecord, console: Console) -> None:
@@ -131,17 +157,20 @@ def _report(config: Config, data: TrainingData, record: RunRecord, console: Cons
         for name in ("valid", "test")
         if name in data.samples
     }
-    errors = write_report(config.run_dir / "report", config, sets, config.run_dir / METRICS)
+    assert record.speed
+    report = config.run_dir / "report"
+    errors = write_report(report, config, sets, config.run_dir / METRICS, record.speed)
     if "test" in errors:
         training = record.training.model_copy(update={"test_errors": _summary(errors["test"])})
-        finished = record.model_copy(update={"training": training})
-        write_text(config.run_dir / RECORD, finished.model_dump_json(indent=2))
+        record = record.model_copy(update={"training": training})
+    write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
     name, final = list(errors.items())[-1]
     table = Table("quantity", "unit", "MAE", "RMSE", title=f"errors on {name}")
     for row in error_rows(final):
         table.add_row(*row)
     console.print(table)
-    console.print(f"report: {config.run_dir / 'report' / 'report.md'}")
+    console.print(str(record.speed))
+    console.print(f"report: {report / 'report.md'}")
 
 
 def _summary(errors: Errors) -> dict[str, float]:
@@ -155,6 +184,7 @@ def _summary(errors: Errors) -> dict[str, float]:
 
 def _quiet() -> None:
     """Lightning's remarks on devices, workers and tips are no concern of our users."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")

@@ -1,0 +1,36 @@
+#pragma once
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/torch.h>
+
+// What the files that register autograd share.
+
+namespace e3md {
+
+template <class Signature>
+auto find_op(const char* name) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
+}
+
+/// Gradients of sum(g * out) to those of `inputs` that need one, to be differentiated further.
+/// `composite` makes out from aliases of the inputs: one input may depend on another, and what
+/// is wanted are partial derivatives.
+template <class Composite>
+torch::autograd::variable_list differentiate(Composite composite,
+                                             const torch::autograd::variable_list& inputs,
+                                             const at::Tensor& g) {
+  torch::autograd::variable_list aliases, wanted, grads(inputs.size());
+  for (const at::Tensor& input : inputs) {
+    aliases.push_back(input.view_as(input));
+    if (input.requires_grad()) wanted.push_back(aliases.back());
+  }
+  const at::Tensor out = composite(aliases);
+  if (!out.requires_grad()) return grads;
+  const torch::autograd::variable_list found =
+      torch::autograd::grad({out}, wanted, {g}, true, true, true);
+  for (size_t k = 0, at = 0; k < inputs.size(); ++k)
+    if (inputs[k].requires_grad()) grads[k] = found[at++];
+  return grads;
+}
+
+}  // namespace e3md

@@ -1,0 +1,105 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "edge_conv_radial.h"
+#include "edge_conv_radial_kernel.h"
+#include "edge_conv_tables.h"
+#include "edges.h"
+
+// From the arguments of the ops of edge_conv_radial to what their loops want.
+
+namespace e3md {
+
+/// Arguments of all ops, checked and contiguous.
+struct RadialArguments {
+  at::Tensor h, edge_vec, types, edge_index;
+  RadialTables tables;
+  bool solid;
+
+  RadialArguments(const at::Tensor& h_, const at::Tensor& edge_vec_, const at::Tensor& types_,
+                  const at::Tensor& edge_index_, at::TensorList tables_, bool solid_)
+      : h(h_.contiguous()),
+        edge_vec(edge_vec_.contiguous()),
+        types(types_.contiguous()),
+        edge_index(edge_index_.contiguous()),
+        tables(tables_),
+        solid(solid_) {
+    TORCH_CHECK(
+        edge_index.scalar_type() == at::kLong && edge_index.dim() == 2 && edge_index.size(0) == 2 &&
+            edge_vec.dim() == 2 && edge_vec.size(1) == 3 && edge_vec.size(0) == edge_index.size(1),
+        "edge_conv_radial: edge_index must be int64 (2, n_edges) and edge_vec (n_edges, 3)");
+    TORCH_CHECK(types.scalar_type() == at::kLong && types.dim() == 1 && h.dim() == 2 &&
+                    types.size(0) == h.size(0),
+                "edge_conv_radial: types must be int64 (n_nodes) and h (n_nodes, columns), not ",
+                types.sizes(), " and ", h.sizes());
+    for (const at::Tensor& t : {edge_vec, tables.values})
+      TORCH_CHECK(t.scalar_type() == h.scalar_type(),
+                  "edge_conv_radial: h, edge_vec and the table must have one dtype");
+    const int64_t n_types = tables.chosen.size(0), n_tables = tables.values.size(0);
+    const auto below = [](const at::Tensor& t, int64_t n) {
+      for (int64_t k = 0; k < t.numel(); ++k)
+        if (t.const_data_ptr<int64_t>()[k] < 0 || t.const_data_ptr<int64_t>()[k] >= n) return false;
+      return true;
+    };
+    TORCH_CHECK(below(types, n_types) && below(tables.chosen, n_tables),
+                "edge_conv_radial: a type or a table is out of range");
+  }
+};
+
+template <class T>
+struct PreparedRadial {
+  conv::Tables<T> products;
+  std::vector<kernels::HarmonicTerm<T>> harmonics;
+  std::vector<int64_t> begin;
+  kernels::RadialProblem<T> problem{};
+
+  PreparedRadial(const RadialArguments& a, int64_t n_local, int64_t dim_out)
+      : begin(receiver_begin(a.edge_index, n_local, a.h.size(0))) {
+    const RadialTables& tables = a.tables;
+    const int64_t n_columns = tables.values.size(2) * kernels::kTableGroup;
+    const int64_t n_sh = tables.n_harmonics();
+    const bool has_in = a.h.size(1) > 0;
+    const conv::Widths widths{has_in ? a.h.size(1) : INT32_MAX, n_sh, n_columns, dim_out};
+    products = conv::read_tables<T>(tables.paths, tables.cg_index, tables.cg_value, widths, false);
+    for (const auto& path : products.paths)
+      TORCH_CHECK(path.weight_offset % kernels::kTableGroup == 0 && (has_in || path.n_in == 1),
+                  "edge_conv_radial: a path begins inside a group of columns, or needs features");
+    const int64_t* index = tables.harmonic_index.const_data_ptr<int64_t>();
+    for (int64_t k = 0; k < tables.harmonic_value.numel(); ++k)
+      harmonics.push_back({int32_t(index[3 * k]), int32_t(index[3 * k + 1]),
+                           int32_t(index[3 * k + 2]),
+                           T(tables.harmonic_value.template const_data_ptr<double>()[k])});
+    const double* grid = tables.grid.template const_data_ptr<double>();
+    problem.in = a.h.const_data_ptr<T>();
+    problem.edge_vec = a.edge_vec.const_data_ptr<T>();
+    problem.owner_begin = begin.data();
+    problem.neighbor = a.edge_index.const_data_ptr<int64_t>() + a.edge_index.size(1);
+    problem.types = a.types.const_data_ptr<int64_t>();
+    problem.dim_in = a.h.size(1);
+    problem.dim_out = dim_out;
+    problem.dim_sh = n_sh;
+    problem.table = {tables.values.const_data_ptr<T>(),
+                     tables.chosen.const_data_ptr<int64_t>(),
+                     tables.chosen.size(0),
+                     tables.values.size(1),
+                     tables.values.size(2),
+                     T(grid[0]),
+                     T(1 / grid[1])};
+    problem.harmonics = harmonics.data();
+    problem.n_harmonics = static_cast<int64_t>(harmonics.size());
+    problem.solid = a.solid;
+    problem.paths = products.paths.data();
+    problem.terms = products.terms.data();
+    problem.n_paths = static_cast<int64_t>(products.paths.size());
+    problem.max_pairs = products.max_pairs;
+  }
+
+  int64_t scratch_size() const {
+    return kernels::radial_scratch_size(problem.dim_sh, problem.max_pairs);
+  }
+};
+
+}  // namespace e3md

@@ -1,0 +1,185 @@
+"""A configuration for data that comes without one: every choice with its reason."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from e3md.data.read import read_frames
+from e3md.train.config import ConfigError, DataConfig, load_config
+from e3md.train.facts import CUTOFF, Facts, collect_facts
+from e3md.train.files import write_text
+
+CONFIG = "config.yaml"
+BATCH_ATOMS = 200  # per step
+ROOM = 1.2  # batch_edges over the edges of BATCH_ATOMS: whole frames never fill a batch
+STEPS = 30_000  # of the optimizer: half an hour (molecules) to two hours (liquids) on one core
+EPOCHS = (10, 1000)  # at least, at most
+VALID = (5, 500)  # frames held out: at least, at most
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One key of the configuration, as in docs/training.md."""
+
+    key: str
+    value: Any
+    why: str
+
+
+def configure(data: DataConfig, run_dir: Path, resume: bool, console: Console) -> Path:
+    """Choose a configuration for the data, say it, and write it to the run folder.
+
+    With `resume`, the one that is there.
+
+    Returns:
+        The path of the configuration.
+
+    Raises:
+        ConfigError: if the folder holds a configuration already.
+        DataError: for frames that cannot be trained on, listed by file and number.
+    """
+    path = run_dir / CONFIG
+    if resume:
+        return path
+    if path.exists():
+        raise ConfigError(
+            f"{path} is there already: train with it (`e3md train {path}`, to go on with "
+            "--resume), or choose another folder with -o"
+        )
+    facts = collect_facts(read_frames(data.train, data.keys))
+    choices = choose(facts, holds_out=not data.valid)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_text(path, write_yaml(data, facts, choices))
+    load_config(path)
+    console.print(f"{facts}\n", soft_wrap=True)
+    console.print(_table(choices))
+    console.print(f"written to {path}: edit and train again with `e3md train {path}`\n")
+    return path
+
+
+def choose(facts: Facts, holds_out: bool = True) -> list[Choice]:
+    """The rules. `holds_out`: no validation file is given."""
+    fraction = _held_out(facts.n_frames)
+    valid = round(fraction * facts.n_frames) if holds_out else 0
+    cutoff = _cutoff(facts)
+    scale = (cutoff.value / CUTOFF) ** 3
+    batch, steps = _batch(facts, facts.n_frames - valid, scale)
+    return [
+        *([_valid_choice(fraction, valid, facts)] if holds_out else []),
+        Choice("model.arch", "nequip", "equivariant messages: accurate from few frames"),
+        Choice("model.n_layers", 3, "the usual depth"),
+        Choice(
+            "model.l_max", 1, "scalars and vectors; try 2 if errors must fall further, at more cost"
+        ),
+        Choice("model.channels", 32, "try 64 likewise"),
+        cutoff,
+        Choice("model.zbl", True, "safety: atoms repel at distances that no frame shows"),
+        batch,
+        _epochs(steps),
+        *_stress(facts),
+        Choice("training.seed", 1, "weights, held-out frames, order; another gives a second model"),
+        Choice("training.device", *_device(facts)),
+        Choice(
+            "training.threads",
+            facts.threads,
+            "as torch finds here; the same number repeats the run exactly",
+        ),
+    ]
+
+
+def _held_out(n_frames: int) -> float:
+    """A tenth, within bounds, but no more than a fifth."""
+    frames = min(max(0.1 * n_frames, VALID[0]), VALID[1], 0.2 * n_frames)
+    return round(frames / n_frames, 4)
+
+
+def _valid_choice(fraction: float, valid: int, facts: Facts) -> Choice:
+    why = f"{max(1, valid)} of {facts.n_frames} frames choose the best weights"
+    return Choice("data.valid_fraction", fraction, why)
+
+
+def _cutoff(facts: Facts) -> Choice:
+    crowd = f"{facts.neighbors:.0f} neighbors within {CUTOFF:g} Å"
+    if facts.n_periodic and facts.neighbors > 80:
+        radius = CUTOFF * (60 / facts.neighbors) ** (1 / 3)
+        return Choice("model.cutoff", max(4.0, round(2 * radius) / 2), f"dense: {crowd}")
+    if facts.n_periodic and facts.neighbors < 15:
+        return Choice("model.cutoff", 6.0, f"sparse: {crowd}")
+    return Choice("model.cutoff", CUTOFF, crowd)
+
+
+def _batch(facts: Facts, n_train: int, scale: float) -> tuple[Choice, int]:
+    """The size of batches and the steps of an epoch; `scale`: edges per edge within CUTOFF."""
+    small, mean, large = facts.edges
+    most = max(1, n_train // 20)  # an epoch has 20 steps or more
+    frames = max(1, min(most, round(BATCH_ATOMS / facts.n_atoms[1])))
+    if large <= 2 * max(small, 1):
+        atoms = frames * facts.n_atoms[1]
+        why = f"{atoms:.0f} atoms per step"
+        return Choice("training.batch_size", frames, why), math.ceil(n_train / frames)
+    edges = math.ceil(scale * max(ROOM * frames * mean, large))
+    why = f"frames of unlike size: {small} to {large} neighbor pairs within {CUTOFF:g} Å"
+    steps = math.ceil(ROOM * n_train * scale * mean / edges)
+    return Choice("training.batch_edges", edges, why), steps
+
+
+def _epochs(steps: int) -> Choice:
+    epochs = min(max(round(STEPS / steps), EPOCHS[0]), EPOCHS[1])
+    why = f"{steps * epochs:,} steps; fewer epochs for a first look, more for the last percent"
+    return Choice("training.max_epochs", epochs, why)
+
+
+def _stress(facts: Facts) -> list[Choice]:
+    if not facts.n_stress:
+        return []
+    why = f"{facts.n_stress} of {facts.n_frames} frames have stress: as heavy as forces"
+    return [Choice("training.loss.stress", 1.0, why)]
+
+
+def _device(facts: Facts) -> tuple[str, str]:
+    return ("cuda", "a GPU is here") if facts.cuda else ("cpu", "no GPU that e3md can use")
+
+
+def write_yaml(data: DataConfig, facts: Facts, choices: list[Choice]) -> str:
+    """The configuration of a run in the folder it lies in, reasons as comments."""
+    lines = [
+        f"# Chosen by `e3md train --data` for {facts}.",
+        "# Edit and run `e3md train` on this file; docs/training.md lists all keys.",
+        "run_dir: .  # to train again: copy this file to a new folder",
+        "data:",
+    ]
+    for name in ("train", "valid", "test"):
+        paths = [str(path.resolve()) for path in getattr(data, name)]
+        lines += [f"  {name}: {_inline(paths)}"] if paths else []
+    keys = data.keys.model_dump(exclude_none=True)
+    lines += [f"  keys: {_inline(keys)}"] if keys else []
+    for section in ("data", "model", "training"):
+        lines += [f"{section}:"] if section != "data" else []
+        for choice in choices:
+            head, _, key = choice.key.partition(".")
+            if head == section:
+                lines.append(f"  {_nested(key, choice.value)}  # {choice.why}")
+    return "\n".join(lines) + "\n"
+
+
+def _nested(key: str, value: Any) -> str:
+    """One line for a key, in one level of sections at most."""
+    section, _, name = key.rpartition(".")
+    return f"{section}: {_inline({name: value})}" if section else f"{name}: {_inline(value)}"
+
+
+def _inline(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
+    return text.splitlines()[0]
+
+
+def _table(choices: list[Choice]) -> Table:
+    table = Table("key", "value", "why", title="chosen")
+    for choice in choices:
+        table.add_row(choice.key, str(choice.value), choice.why)
+    return table

@@ -1,0 +1,73 @@
+"""What decides on a configuration: the size and kind of the data, and the machine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from e3md.data.read import DataError, Frame
+from e3md.data.statistics import find_species
+from e3md.neighbors import neighbor_list
+from e3md.train.device import missing_cuda
+
+CUTOFF = 5.0  # Å, at which neighbors are counted
+MEASURED = 100  # frames whose neighbors are counted
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of the training frames without isolated atoms, and of this machine."""
+
+    species: tuple[str, ...]
+    n_frames: int
+    n_atoms: tuple[int, float, int]  # per frame: smallest, mean, largest
+    n_periodic: int  # frames periodic in any direction
+    n_stress: int  # frames with stress
+    neighbors: float  # mean per atom within CUTOFF
+    edges: tuple[int, float, int]  # per frame within CUTOFF: smallest, mean, largest
+    threads: int
+    cuda: bool
+
+    def __str__(self) -> str:
+        low, _, high = self.n_atoms
+        sizes = f"{low} atoms" if low == high else f"{low} to {high} atoms"
+        kind = {0: "not periodic", self.n_frames: "periodic"}.get(
+            self.n_periodic, f"{self.n_periodic} of them periodic"
+        )
+        return (
+            f"{self.n_frames} frames of {sizes} ({' '.join(self.species)}), {kind}, "
+            f"{self.n_stress} with stress, {self.neighbors:.0f} neighbors per atom within "
+            f"{CUTOFF:g} Å"
+        )
+
+
+def collect_facts(frames: Sequence[Frame]) -> Facts:
+    """Count; neighbors in some of the frames, evenly spread.
+
+    Raises:
+        DataError: if all frames are isolated atoms.
+    """
+    species = find_species(frames)
+    frames = [frame for frame in frames if not frame.isolated]
+    if not frames:
+        raise DataError("only isolated atoms, nothing to learn forces from")
+    chosen = np.unique(np.linspace(0, len(frames) - 1, MEASURED).round().astype(int))
+    edges = [_count_edges(frames[k]) for k in chosen]
+    atoms = [len(frame.atoms) for frame in frames]
+    return Facts(
+        species=species,
+        n_frames=len(frames),
+        n_atoms=(min(atoms), float(np.mean(atoms)), max(atoms)),
+        n_periodic=sum(bool(frame.atoms.pbc.any()) for frame in frames),
+        n_stress=sum(frame.stress is not None for frame in frames),
+        neighbors=sum(edges) / sum(atoms[k] for k in chosen),
+        edges=(min(edges), float(np.mean(edges)), max(edges)),
+        threads=torch.get_num_threads(),
+        cuda=not missing_cuda(),
+    )
+
+
+def _count_edges(frame: Frame) -> int:
+    atoms = frame.atoms
+    return len(neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, CUTOFF)[0])

@@ -1,0 +1,38 @@
+"""Several processes, on one machine or more: Lightning's DDP starts and joins them."""
+
+import os
+
+import torch
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch.utilities import rank_zero_only
+
+from e3md.train.config import TrainingConfig
+
+
+def is_parallel(settings: TrainingConfig) -> bool:
+    """Whether a run has more than one process."""
+    return settings.devices * settings.num_nodes > 1
+
+
+def choose_strategy(settings: TrainingConfig) -> Strategy | str:
+    """DDP if there is more than one process."""
+    # the model's buffers are constants, and validation, where processes have unlike numbers of
+    # batches, must not wait for their broadcast
+    return DDPStrategy(broadcast_buffers=False) if is_parallel(settings) else "auto"
+
+
+def is_first_process(settings: TrainingConfig) -> bool:
+    """Whether this process prints and writes the files; known before Lightning has started."""
+    first_here = (
+        getattr(rank_zero_only, "rank", 0) == 0 and int(os.environ.get("NODE_RANK", "0")) == 0
+    )
+    return first_here or not is_parallel(settings)
+
+
+def set_threads(settings: TrainingConfig) -> None:
+    """Threads of this process, as configured."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+        if is_parallel(settings):
+            # Lightning shares the cores between the processes unless it finds this
+            os.environ["OMP_NUM_THREADS"] = str(settings.threads)
