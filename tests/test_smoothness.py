@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from ase import Atoms
 
+from e3md.check.smoothness import walker
 from e3md.derivatives import predict
 from e3md.model import ModelConfig
 from laws import CONFIGS, build, to_graph
@@ -17,12 +17,9 @@ def config(request: pytest.FixtureRequest) -> ModelConfig:
 def _walk(config: ModelConfig, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Energy and force on a sulfur atom that walks away from a triangle of others."""
     model = build(config)
-    base = [[0, 0, 0], [2.0, 0.3, 0], [0.4, 2.1, 0.5]]
     energies, forces = [], []
     for distance in distances:
-        position = np.array([-0.6, -0.64, 0.48]) * distance
-        atoms = Atoms("LiPSS", positions=[*base, position])
-        prediction = predict(model, to_graph(atoms, config))
+        prediction = predict(model, to_graph(walker(["Li", "P", "S", "S"], distance), config))
         energies.append(prediction.energy.item())
         forces.append(prediction.forces[3].numpy())
     return np.array(energies), np.array(forces)

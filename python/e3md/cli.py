@@ -157,6 +157,23 @@ def verify(
 
 
 @app.command()
+def check(
+    model: ModelFile,
+    structure: Annotated[
+        Path | None, typer.Argument(help="structure file that ASE reads; default: a crystal")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="picture of the pair curves")
+    ] = Path("check.png"),
+    json: Annotated[Path | None, typer.Option(help="write the results to this file")] = None,
+) -> None:
+    """Health report of a model before production runs; exit status 1 if a check fails."""
+    from e3md.check import check_and_print
+
+    raise typer.Exit(0 if check_and_print(model, structure, output, json) else 1)
+
+
+@app.command()
 def bench(
     model: ModelFile,
     structure: Annotated[

@@ -1,0 +1,89 @@
+"""The checks in order, their lines, and the files written."""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from e3md.check.cost import memory, speed
+from e3md.check.derivatives import forces, stress
+from e3md.check.dynamics import drift
+from e3md.check.plot import plot_pairs
+from e3md.check.repulsion import hole, wall
+from e3md.check.result import CheckResult, Status
+from e3md.check.smoothness import cutoff
+from e3md.check.subject import Subject, read_subject
+from e3md.check.symmetry import inversion, rotation
+from e3md.check.tables import tables
+
+Check = Callable[[Subject], CheckResult]
+CHECKS: tuple[Check, ...] = (
+    rotation, inversion, cutoff, hole, wall, forces, stress, drift, tables, speed, memory,
+)  # fmt: skip
+COLORS: dict[Status, str] = {"pass": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def run_checks(subject: Subject) -> Iterator[CheckResult]:
+    """All checks, in order; stress only where there is a volume."""
+    for check in CHECKS:
+        if check is not stress or subject.atoms.pbc.all():
+            yield _guarded(check, subject)
+
+
+def _guarded(check: Check, subject: Subject) -> CheckResult:
+    """A check that cannot be finished, as where an energy is not finite, fails."""
+    try:
+        return check(subject)
+    except (ValueError, RuntimeError) as error:
+        return CheckResult(check.__name__, "fail", math.nan, math.nan, str(error))
+
+
+def check_and_print(
+    model: Path, structure: Path | None, picture: Path, json_path: Path | None
+) -> bool:
+    """Print a line per check, draw the pair curves, optionally write JSON; True if none fails.
+
+    Raises:
+        ValueError: for a file that is no e3md model, or a structure that it cannot evaluate.
+    """
+    console = Console()
+    subject = read_subject(model, structure)
+    what = structure or "a rattled crystal"
+    console.print(
+        f"{model} on {what}: {subject.atoms.get_chemical_formula()}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    results = []
+    for result in run_checks(subject):
+        results.append(result)
+        _print(result, console)
+    if json_path:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(to_json(results), encoding="utf-8")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    plot_pairs(subject.curves, picture)
+    console.print(f"pair curves: {picture}", highlight=False, soft_wrap=True)
+    return all(result.status != "fail" for result in results)
+
+
+def to_json(results: list[CheckResult]) -> str:
+    """A list of objects; a figure that could not be had is null."""
+    rows = [asdict(result) for result in results]
+    for row in rows:
+        row |= {k: None for k in ("value", "threshold") if math.isnan(row[k])}
+    return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+
+
+def _print(result: CheckResult, console: Console) -> None:
+    figure = f"{result.value:>8.2g} (limit {result.threshold:g})"
+    if math.isnan(result.value):
+        figure = "no figure"
+    color = COLORS[result.status]
+    console.print(
+        f"[{color}]{result.status}[/]  {result.name:<9} {figure}: ", end="", highlight=False
+    )
+    console.print(result.message, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,31 @@
+"""Tabulated radial functions against the networks they were made of."""
+
+import torch
+
+import e3md.ops  # noqa: F401 (registers the ops that model files call)
+from e3md.check.result import Bounds, CheckResult
+from e3md.check.subject import Subject, force_scale
+from e3md.derivatives import predict
+from e3md.fused.knots import TOLERANCES
+from e3md.model.build import set_dtype
+from e3md.neighbors import atoms_to_graph
+
+
+def tables(subject: Subject) -> CheckResult:
+    """Forces with the tables of the file's precision, both sides computed in float64."""
+    dtype = subject.metadata["dtype"]
+    bounds = Bounds(warn=10 * TOLERANCES[dtype], fail=1e-3)
+    if subject.metadata["tables"] is None:
+        return bounds.result("tables", 0.0, "the file has none: networks are evaluated exactly", "")
+    module = torch.jit.load(str(subject.model), map_location="cpu").eval()
+    set_dtype(module, torch.float64)
+    for weight in module.parameters():
+        weight.requires_grad_(False)
+    module.tabulate(dtype == "float32")
+    graph = atoms_to_graph(
+        subject.rattled, subject.double.species, subject.double.cutoff, torch.float64
+    )
+    found, exact = predict(module, graph).forces, predict(module.source, graph).forces
+    value = float((found - exact).abs().max()) / force_scale(exact.numpy())
+    figure = f"of the largest force, error of the radial tables for {dtype}"
+    return bounds.result("tables", value, figure, "Write the file again with `e3md export --exact`")

@@ -1,0 +1,301 @@
+"""`e3md check` passes sound models, and each of its checks fails on a model made wrong for it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+from conftest import random_statistics, random_structure, small_config
+from e3md import bench, export
+from e3md.check import Subject, cost, dynamics, read_subject, run
+from e3md.check.cost import grown, kilobytes_per_atom, memory, speed
+from e3md.check.derivatives import forces, stress
+from e3md.check.dynamics import drift
+from e3md.check.pairs import N_POINTS, PairCurve, pair_curve
+from e3md.check.plot import MAX_PANELS, plot_pairs
+from e3md.check.repulsion import hole, wall
+from e3md.check.result import Bounds
+from e3md.check.smoothness import cutoff
+from e3md.check.symmetry import inversion, rotation
+from e3md.check.tables import tables
+from e3md.cli import app
+from e3md.export import TrainingRecord, save_model
+from e3md.fused import fuse
+from e3md.fused.knots import Tables
+from e3md.model import build_model
+
+SPECIES = ("Li", "P", "S")
+CONFIG = small_config("nequip", n_layers=1, l_max=0, zbl=True)
+
+
+class Spoiled(nn.Module):
+    """A sound model with one thing wrong."""
+
+    def __init__(self, model: nn.Module, fault: str) -> None:
+        super().__init__()
+        self.model = model
+        self.fault = fault
+        self.exchange_width = int(model.exchange_width)
+        self.cutoff = float(CONFIG.cutoff)
+
+    def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
+        energies = self.model(types, edge_index, edge_vec, n_local)
+        term = self.term(edge_vec).double()
+        if self.fault == "chiral":
+            return energies + self.handedness(edge_index[0], edge_vec, n_local).double()
+        return energies.index_add(0, edge_index[0], term)
+
+    def term(self, edge_vec: Tensor) -> Tensor:
+        r = torch.linalg.vector_norm(edge_vec, dim=1)
+        fade = (1 - r / self.cutoff) ** 3
+        if self.fault == "axes":
+            return 0.1 * fade * edge_vec[:, 0] ** 2
+        if self.fault == "jump":
+            return 0.1 * torch.ones_like(r)
+        if self.fault == "kick":
+            return 0.1 * (1 - r / self.cutoff)
+        if self.fault == "hole":
+            return -3e4 * torch.exp(-(((r - 0.45) / 0.1) ** 2))
+        if self.fault == "detached":
+            return 2.0 * fade.detach() * edge_vec[:, 0].detach() ** 2
+        return torch.zeros_like(r)
+
+    def handedness(self, receiver: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
+        """A triple product of three vectors that turn with the neighborhood."""
+        r = torch.linalg.vector_norm(edge_vec, dim=1)[:, None]
+        fade = (1 - r / self.cutoff) ** 3
+        zeros = edge_vec.new_zeros(n_local, 3)
+        a = zeros.index_add(0, receiver, fade * edge_vec)
+        b = zeros.index_add(0, receiver, fade * edge_vec * r)
+        c = zeros.index_add(0, receiver, fade * edge_vec * r * r)
+        return (a * torch.linalg.cross(b, c)).sum(1)
+
+
+@pytest.fixture(scope="module")
+def make_subject(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Subject]:
+    """make_subject(fault): a model file with that fault, and twelve atoms."""
+    folder = tmp_path_factory.mktemp("spoiled")
+
+    def make(fault: str = "none", zbl: bool = True) -> Subject:
+        config = CONFIG.model_copy(update={"zbl": zbl})
+        statistics, path = random_statistics(SPECIES), folder / f"{fault}-{zbl}.pt"
+        with torch.random.fork_rng():
+            torch.manual_seed(7)
+            model = build_model(config, statistics, torch.float64)
+        spoiled = Spoiled(model, fault)
+        save_model(spoiled, config, statistics, TrainingRecord(), path, exact=True)
+        return Subject(path, random_structure(12, seed=1))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("check", "fault"),
+    [
+        (rotation, "axes"),
+        (inversion, "chiral"),
+        (cutoff, "jump"),
+        (cutoff, "kick"),
+        (hole, "hole"),
+        (forces, "detached"),
+        (stress, "detached"),
+        (drift, "detached"),
+    ],
+)
+def test_each_check_fails_on_its_fault(
+    check: run.Check, fault: str, make_subject: Callable[..., Subject]
+) -> None:
+    sound, broken = check(make_subject()), check(make_subject(fault))
+    assert sound.status == "pass", sound
+    assert broken.status == "fail", broken
+    assert sound.name == broken.name == check.__name__
+    assert broken.message.startswith(sound.message[:10])
+    assert len(broken.message) > len(sound.message), "no advice"
+
+
+def test_handedness_is_no_matter_of_axes(make_subject: Callable[..., Subject]) -> None:
+    assert rotation(make_subject("chiral")).status == "pass"
+
+
+def test_drift_of_the_default_structure_only_warns(make_subject: Callable[..., Subject]) -> None:
+    found = drift(replace(make_subject("detached"), given=False))
+    assert found.status == "warn"
+    assert "one of your own" in found.message
+
+
+def test_a_model_built_without_parity_is_warned_of(
+    make_subject: Callable[..., Subject], make_model: Callable[..., Path]
+) -> None:
+    atoms = make_subject().atoms
+    model = make_model("nequip", parity="none", n_layers=3)
+    assert rotation(Subject(model, atoms)).status == "pass"
+    assert inversion(Subject(model, atoms)).status == "warn"
+
+
+def test_without_zbl_there_is_no_wall(make_subject: Callable[..., Subject]) -> None:
+    assert wall(make_subject()).status == "pass"
+    bare = wall(make_subject(zbl=False))
+    assert bare.status == "fail"
+    assert "zbl: true" in bare.message
+    assert "short distances in the data" in hole(make_subject("hole")).message
+
+
+def dimer(energy: Callable[[np.ndarray], np.ndarray]) -> PairCurve:
+    r = np.linspace(0.3, 5.0, 2000)
+    return PairCurve(("Li", "S"), r, energy(r))
+
+
+def test_holes_are_as_deep_as_they_are() -> None:
+    """1/r is sound, also with a well where bonds are; a dip inside the core is a hole."""
+    assert dimer(lambda r: 1 / r).hole == 0
+    assert dimer(lambda r: 1 / r - 5 * np.exp(-((r - 2.2) ** 2))).hole == 0
+    assert dimer(lambda r: -1 / r).hole == pytest.approx(1 / 0.3 - 1 / 1.276, rel=1e-2)
+    bump = dimer(lambda r: 2 * np.exp(-(((r - 0.8) / 0.1) ** 2)))
+    assert bump.hole == pytest.approx(2, abs=1e-3)
+    assert dimer(lambda r: 1 / r).wall == pytest.approx(1 / 0.3 - 1 / 5)
+
+
+def test_pair_curves_are_dimers(make_subject: Callable[..., Subject]) -> None:
+    calculator = make_subject().double
+    curve = pair_curve(calculator, ("P", "Li"))
+    far = calculator.get_property("energy", Atoms("PLi", [[0, 0, 0], [9, 0, 0]]))
+    for n in (0, N_POINTS // 2, N_POINTS - 1):
+        near = calculator.get_property("energy", Atoms("PLi", [[0, 0, 0], [0, 0, curve.r[n]]]))
+        assert curve.energy[n] == pytest.approx(near - far, abs=1e-9)
+
+
+def test_coarse_tables_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_model: Callable[..., Path]
+) -> None:
+    atoms = random_structure(12, seed=1)
+    fine = make_model("nequip")
+    assert tables(Subject(fine, atoms)).status == "pass"
+
+    def coarse(model, reach, species):
+        return fuse(model, reach, (12, 12)), Tables({"float64": 12}, {"float64": 0.0})
+
+    monkeypatch.setattr(export, "tabulated", coarse)
+    config, statistics = small_config("nequip"), random_statistics(SPECIES)
+    model = build_model(config, statistics, torch.float64)
+    save_model(model, config, statistics, TrainingRecord(), tmp_path / "coarse.pt")
+    found = tables(Subject(tmp_path / "coarse.pt", atoms))
+    assert found.status == "fail"
+    assert "--exact" in found.message
+
+
+def test_a_model_without_tables_has_no_error_of_them(make_subject: Callable[..., Subject]) -> None:
+    assert tables(make_subject()).value == 0
+
+
+def test_speed_and_memory_warn(
+    make_subject: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = make_subject()
+    slow = [bench.Speed("ASE", 1, 1, 0.05), bench.Speed("LAMMPS", 1, 2, 0.04)]
+    monkeypatch.setattr(bench, "measure", lambda *arguments: slow)
+    found = speed(subject)
+    assert found.status == "warn"
+    assert found.value == pytest.approx(1e6 * 0.04 / 12)
+    assert "LAMMPS, 2 rank(s)" in found.message
+    monkeypatch.setattr(cost, "MEMORY", Bounds(1e-6, np.inf))
+    assert memory(subject).status == "warn"
+
+
+def test_memory_grows_with_channels(make_model: Callable[..., Path]) -> None:
+    """At least the float64 features of the last layer: 8 bytes a channel."""
+    atoms = random_structure(12, seed=1)
+    small, large = (kilobytes_per_atom(make_model(channels=n), atoms) for n in (8, 256))
+    assert large - small > 248 * 8 / 1000
+
+
+def test_grown_is_the_same_crystal(make_subject: Callable[..., Subject]) -> None:
+    subject = make_subject()
+    large = grown(subject.atoms, 50)
+    assert len(large) == 96
+    energies = [subject.double.get_property("energy", a) / len(a) for a in (subject.atoms, large)]
+    assert energies[0] == pytest.approx(energies[1], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "value", "status"),
+    [
+        (Bounds(1, 2), 0.5, "pass"),
+        (Bounds(1, 2), 1.5, "warn"),
+        (Bounds(1, 2), 2.0, "fail"),
+        (Bounds(5, 1), 6.0, "pass"),
+        (Bounds(5, 1), 3.0, "warn"),
+        (Bounds(5, 1), 0.5, "fail"),
+        (Bounds(1, np.inf), 1e30, "warn"),
+        (Bounds(1, 2), float("nan"), "fail"),
+        (Bounds(5, 1), float("nan"), "fail"),
+    ],
+)
+def test_bounds(bounds: Bounds, value: float, status: str) -> None:
+    assert bounds.judge(value) == status
+
+
+def test_many_pairs_fit_a_picture(tmp_path: Path) -> None:
+    r = np.linspace(0.3, 5, 50)
+    curves = [PairCurve(("Li", "S"), r, k / r) for k in range(MAX_PANELS + 5)]
+    plot_pairs(curves, tmp_path / "many.png")
+    assert (tmp_path / "many.png").stat().st_size > 0
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "STEPS", 4)
+    monkeypatch.setattr(dynamics, "LENGTH", 0.1)
+
+
+@pytest.mark.usefixtures("quick")
+def test_command_reports_draws_and_exits(
+    make_subject: Callable[..., Subject], tmp_path: Path
+) -> None:
+    for fault, code in (("none", 0), ("hole", 1)):
+        subject = make_subject(fault)
+        ase.io.write(tmp_path / "atoms.extxyz", subject.atoms)
+        picture, found = tmp_path / fault / "pairs.png", tmp_path / fault / "found.json"
+        command = ["check", str(subject.model), str(tmp_path / "atoms.extxyz")]
+        result = CliRunner().invoke(app, [*command, "-o", str(picture), "--json", str(found)])
+        assert result.exit_code == code, result.output
+        assert picture.stat().st_size > 0
+        rows = {row["name"]: row for row in json.loads(found.read_text())}
+        assert list(rows) == [check.__name__ for check in run.CHECKS]
+        assert [n for n, row in rows.items() if row["status"] == "fail"] == ["hole"] * code
+        for name, row in rows.items():
+            assert f"{row['status']}  {name}" in result.output
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_molecule_has_no_stress_and_a_check_that_breaks_fails(
+    make_subject: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forces(subject: Subject):
+        raise ValueError("an energy that is not finite")
+
+    monkeypatch.setattr(run, "CHECKS", (stress, forces, rotation))
+    molecule = Subject(make_subject().model, random_structure(6, seed=2, pbc=False))
+    results = list(run.run_checks(molecule))
+    assert [(r.name, r.status) for r in results] == [("forces", "fail"), ("rotation", "pass")]
+    assert json.loads(run.to_json(results))[0]["value"] is None
+
+
+def test_structures_that_cannot_be_checked(
+    make_subject: Callable[..., Subject], tmp_path: Path
+) -> None:
+    model = make_subject().model
+    path = tmp_path / "atoms.xyz"
+    ase.io.write(path, Atoms("Ar2", [[0, 0, 0], [3, 0, 0]]))
+    with pytest.raises(ValueError, match="Ar"):
+        read_subject(model, path)
+    ase.io.write(path, Atoms("Li"))
+    with pytest.raises(ValueError, match="at least two"):
+        read_subject(model, path)
