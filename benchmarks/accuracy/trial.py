@@ -45,16 +45,18 @@ class Place:
 
 
 def finished(experiment: Experiment, place: Place) -> bool:
-    """All epochs of the recipe as it is now are done, and the result is written."""
-    folder = place.output / experiment.name
-    if not (folder / "run" / LAST).is_file():
+    """The result of this recipe with all its epochs is there, whichever machine it is from."""
+    path = place.results / f"{experiment.name}.json"
+    if not path.is_file():
         return False
-    if not (place.results / f"{experiment.name}.json").is_file():
-        return False
-    recipe = _recipe(experiment)
-    if _science(recipe) != _science(yaml.safe_load((folder / "config.yaml").read_text())):
-        return False
-    return epochs_done(folder / "run") >= recipe["training"]["max_epochs"]
+    result = Result.model_validate_json(path.read_text())
+    config = Config.model_validate({"data": {"train": ["-"]}, **_recipe(experiment)})
+    model, training = config.model.model_dump(mode="json"), config.training.model_dump(mode="json")
+    return (
+        all(model[key] == value for key, value in result.hyperparameters.items())
+        and all(training[key] == value for key, value in result.training.items())
+        and result.epochs >= config.training.max_epochs
+    )
 
 
 def perform(experiment: Experiment, place: Place) -> Result:
