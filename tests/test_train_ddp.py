@@ -66,7 +66,7 @@ def _command(
         for node in nodes or [{}]
     ]  # fmt: skip
     try:
-        said = [process.communicate(timeout=300) for process in started]
+        said = [process.communicate(timeout=600) for process in started]
     finally:
         for process in started:
             process.kill()
