@@ -1,6 +1,7 @@
 """Several processes train as one process with their joint batch would."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -48,29 +49,51 @@ def _write(folder: Path, **training: object) -> Path:
     return config
 
 
-def _command(config: Path, *options: str) -> subprocess.CompletedProcess:
-    """`e3md train` in a process of its own: Lightning starts the others from its command line."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+def _command(
+    config: Path, *options: str, nodes: list[dict[str, str]] | None = None
+) -> subprocess.CompletedProcess:
+    """`e3md train`, once per node, in processes of its own; returns what the first one says.
+
+    Lightning starts the other processes of a node from the command line.
+    """
     command = [sys.executable, "-m", "e3md", "train", str(config), *options]
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    started = [
+        subprocess.Popen(
+            command, env={**os.environ, **path, **node}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for node in nodes or [{}]
+    ]  # fmt: skip
+    try:
+        said = [process.communicate(timeout=600) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert not any(out for out, _ in said[1:]), "another node printed"
+    return subprocess.CompletedProcess(command, max(p.returncode for p in started), *said[0])
 
 
-SIZES = pytest.mark.parametrize(
+def _two_nodes() -> list[dict[str, str]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    master = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [{**master, "NODE_RANK": str(rank)} for rank in range(2)]
+
+
+@pytest.mark.parametrize(
     ("one", "two"),
     [
-        ({"batch_size": 4}, {"batch_size": 2}),
-        ({"batch_edges": 800}, {"batch_edges": 400}),
+        ({"batch_size": 4}, {"batch_size": 2, "devices": 2}),
+        ({"batch_edges": 800}, {"batch_edges": 400, "num_nodes": 2}),
     ],
-    ids=["frames", "edges"],
+    ids=["devices", "nodes"],
 )
-
-
-@SIZES
 def test_two_processes_train_as_one_with_twice_the_batch(tmp_path, one: dict, two: dict) -> None:
     alone = train(_write(tmp_path / "one", **one))
-    done = _command(_write(tmp_path / "two", devices=2, **two))
+    nodes = _two_nodes() if "num_nodes" in two else None
+    done = _command(_write(tmp_path / "two", **two), nodes=nodes)
     assert done.returncode == 0, done.stderr
     shared = tmp_path / "two" / "run"
     curves = [read_metrics(run / METRICS) for run in (alone, shared)]
@@ -84,17 +107,23 @@ def test_two_processes_train_as_one_with_twice_the_batch(tmp_path, one: dict, tw
     assert "2 process(es) of 1 thread(s)" in (shared / "report" / "report.md").read_text()
 
 
-def test_a_shared_run_resumes_and_a_diverging_one_ends(tmp_path: Path) -> None:
-    config = _write(tmp_path, devices=2)
-    assert _command(config).returncode == 0
-    config.write_text(config.read_text().replace("max_epochs: 3", "max_epochs: 5"))
-    resumed = _command(config, "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    assert "epoch 5/5" in resumed.stdout
-    assert "epoch 3/5" not in resumed.stdout
-    wild = _write(
-        tmp_path / "wild", devices=2, learning_rate=1e30, warmup_steps=0, gradient_clip=1e30
+def test_a_run_begun_alone_is_resumed_by_two(tmp_path: Path) -> None:
+    alone = {"batch_size": 4, "schedule": "plateau"}
+    whole = train(_write(tmp_path / "whole", **alone))
+    config = _write(tmp_path / "resumed", **alone)
+    config.write_text(config.read_text().replace("max_epochs: 3", "max_epochs: 2"))
+    resumed = train(config)
+    done = _command(
+        _write(tmp_path / "resumed", **{**alone, "batch_size": 2}, devices=2), "--resume"
     )
-    done = _command(wild)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 2/3" not in done.stdout
+    curves = [read_metrics(run / METRICS)["valid_loss"] for run in (whole, resumed)]
+    np.testing.assert_allclose(curves[1], curves[0], rtol=1e-9)
+
+
+def test_a_diverging_run_ends_on_every_process(tmp_path: Path) -> None:
+    wild = {"learning_rate": 1e30, "warmup_steps": 0, "gradient_clip": 1e30}
+    done = _command(_write(tmp_path, devices=2, **wild))
     assert done.returncode != 0
     assert "lower training.learning_rate" in done.stderr
