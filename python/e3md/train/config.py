@@ -59,6 +59,9 @@ class TrainingConfig(_Section):
     gradient_clip: float = Field(10.0, gt=0, description="largest norm of the gradient")
     early_stopping: int | None = Field(None, ge=1, description="epochs without progress, then stop")
     seed: int = 1
+    members: int = Field(
+        1, ge=1, description="models of a committee, trained one after another: seed, seed + 1, ..."
+    )
     dtype: Literal["float32", "float64"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int | None = Field(None, ge=1, description="default: torch's choice")

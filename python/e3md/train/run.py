@@ -27,10 +27,11 @@ from e3md.train.checkpoint import (
     checkpoints,
     load_run,
 )
+from e3md.train.committee import check_run_dir, is_finished, mark_finished, member_configs
 from e3md.train.config import Config, ConfigError, load_config
 from e3md.train.files import write_text
 from e3md.train.history import History
-from e3md.train.initial import load_initial, refit_e0s
+from e3md.train.initial import InitialModel, load_initial, refit_e0s
 from e3md.train.module import PotentialTraining
 from e3md.train.prepare import TrainingData, prepare_data
 from e3md.train.progress import TrainingProgress
@@ -48,16 +49,33 @@ def train(config_path: str | Path, resume: bool = False) -> Path:
         DivergedError: if the loss is no longer a number.
     """
     config, console = load_config(Path(config_path)), Console()
-    _check_run_dir(config.run_dir, resume)
+    check_run_dir(config, resume)
     _check_device(config.training.device)
     _quiet()
     if config.training.threads:
         torch.set_num_threads(config.training.threads)
-    lightning.seed_everything(config.training.seed, verbose=False)
     initial = load_initial(config.init_from) if config.init_from else None
     if initial:
         config = config.model_copy(update={"model": initial.config})
     data = prepare_data(config, console, initial.statistics if initial else None)
+    members = member_configs(config)
+    for n, member in enumerate(members, 1):
+        if len(members) > 1:
+            console.print(f"member {n} of {len(members)}, seed {member.training.seed}")
+        record = _train_model(member, data, initial, console)
+    if len(members) > 1:
+        training = record.training.model_copy(update={"seed": config.training.seed})
+        record = record.model_copy(update={"members": len(members), "training": training})
+        write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
+    _report(config, data, record, console)
+    return config.run_dir
+
+
+def _train_model(
+    config: Config, data: TrainingData, initial: InitialModel | None, console: Console
+) -> RunRecord:
+    """Train one model, from where it was left; a model that was finished stays as it is."""
+    lightning.seed_everything(config.training.seed, verbose=False)
     model = build_model(config.model, data.statistics, getattr(torch, config.training.dtype))
     if initial:
         initial.load_into(model)
@@ -70,23 +88,15 @@ def train(config_path: str | Path, resume: bool = False) -> Path:
         dtype=config.training.dtype,
         training=TrainingRecord(data=data.files, seed=config.training.seed),
     )
-    if resume:
+    began = (config.run_dir / LAST).is_file()
+    if began:
         check_same_run(config.run_dir, record)
+    config.run_dir.mkdir(parents=True, exist_ok=True)
     write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
-    _fit(model, data, config, resume, console)
-    _report(config, data, record, console)
-    return config.run_dir
-
-
-def _check_run_dir(run_dir: Path, resume: bool) -> None:
-    has_run = (run_dir / LAST).is_file()
-    if resume and not has_run:
-        raise ConfigError(f"{run_dir / LAST}: nothing to resume from")
-    if has_run and not resume:
-        raise ConfigError(
-            f"{run_dir} holds a run already: continue it with --resume, or set another run_dir"
-        )
-    run_dir.mkdir(parents=True, exist_ok=True)
+    if not is_finished(config):
+        _fit(model, data, config, began, console)
+        mark_finished(config)
+    return record
 
 
 def _check_device(device: str) -> None:
@@ -131,7 +141,8 @@ def _report(config: Config, data: TrainingData, record: RunRecord, console: Cons
         for name in ("valid", "test")
         if name in data.samples
     }
-    errors = write_report(config.run_dir / "report", config, sets, config.run_dir / METRICS)
+    metrics = [member.run_dir / METRICS for member in member_configs(config)]
+    errors = write_report(config.run_dir / "report", config, sets, metrics)
     if "test" in errors:
         training = record.training.model_copy(update={"test_errors": _summary(errors["test"])})
         finished = record.model_copy(update={"training": training})
