@@ -93,7 +93,6 @@ fix 1 all nve
 timestep 0.0005
 neigh_modify every 1 delay 0 check yes
 thermo 4
-thermo_modify format float %.17g
 """
 
 
@@ -112,6 +111,7 @@ variable top equal c_top
 dump 1 all custom 4 md.dump id type x y z c_dev c_li v_twice
 dump_modify 1 sort id format float %.17g
 thermo_style custom step c_top c_litop v_top
+thermo_modify format float %.17g
 """
     log = run_input(simple(model, _MD + uses + "run 8"), n_ranks, tmp_path)
     table = np.array([line.split() for line in _thermo_lines(log)], dtype=float)
@@ -158,7 +158,7 @@ def test_fix_halt_stops_where_the_committee_disagrees(
     """A run heats up until the largest deviation passes the value it has at step 12."""
     write_data(tmp_path / "s.data", STRUCTURES["periodic"], SPECIES)
     watch = "compute dev all e3nn/std\ncompute top all reduce max c_dev\nvariable top equal c_top\n"
-    table = "thermo 1\nthermo_style custom step c_top\n"
+    table = "thermo 1\nthermo_style custom step c_top\nthermo_modify format float %.17g\n"
     log = run_input(simple(committees["nequip"], _MD + watch + table + "run 40"), n_ranks, tmp_path)
     tops = np.array([line.split() for line in _thermo_lines(log)], dtype=float)[:, 1]
     limit = np.sort(tops[4:])[len(tops) // 2]
