@@ -3,18 +3,21 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <thread>
 
 #include "atom.h"
 #include "comm.h"
 #include "device.h"
+#include "e3md/committee.h"
 #include "e3md/error.h"
 #include "e3md/runtime.h"
 #include "error.h"
 #include "force.h"
 #include "masses.h"
 #include "memory.h"
+#include "modify.h"
 #include "neigh_list.h"
 #include "neighbor.h"
 #include "sha256.h"
@@ -34,6 +37,8 @@ std::string message_of(Work work) {
   }
   return "";
 }
+
+std::string members_text(int n) { return n > 1 ? "committee of " + std::to_string(n) + " " : ""; }
 
 }  // namespace
 
@@ -135,7 +140,9 @@ void PairE3nn::load(const std::string& path) {
       species.push_back(name.empty() ? -1 : static_cast<int>(potential_->metadata().type_of(name)));
     const e3md::Metadata& metadata = potential_->metadata();
     graph_ = std::make_unique<LammpsGraph>(std::move(species), metadata.cutoff, units_.length);
-    exchanger_ = std::make_unique<LammpsExchanger>(*lmp, *this, metadata.exchange_width);
+    // Also the forces of all members of a committee must fit.
+    const int width = std::max(metadata.exchange_width, 3 * metadata.members);
+    exchanger_ = std::make_unique<LammpsExchanger>(*lmp, *this, width);
   }));
   warm_ = false;
   last_build_ = -1;
@@ -165,6 +172,7 @@ void PairE3nn::init_style() {
   // A hybrid style asked for these when its sub-styles had no model yet.
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
   force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
+  members_wanted_ = !modify->get_compute_by_style("^e3nn/std$").empty();
   if (!warm_) warm_up();
 }
 
@@ -226,7 +234,7 @@ void PairE3nn::warm_up() {
   if (comm->me) return;
   utils::logmesg(lmp,
                  "pair_style e3nn\n"
-                 "  model      {} ({}, {} layers, written by e3md {})\n"
+                 "  model      {} ({}{}, {} layers, written by e3md {})\n"
                  "  sha256     {}\n"
                  "  types      {}\n"
                  "  cutoff     {:g} Angstrom = {:g} distance units\n"
@@ -234,10 +242,11 @@ void PairE3nn::warm_up() {
                  "  device     {}\n"
                  "  ranks      {} with {} thread(s) each\n"
                  "  warm-up    {:.2f} s\n",
-                 metadata.path, metadata.architecture, metadata.n_layers, metadata.e3md_version,
-                 sha256_of_file(metadata.path), types_text(), metadata.cutoff,
-                 metadata.cutoff / units_.length, potential_->dtype(), potential_->device(),
-                 comm->nprocs, e3md::n_threads(), elapsed.count());
+                 metadata.path, members_text(metadata.members), metadata.architecture,
+                 metadata.n_layers, metadata.e3md_version, sha256_of_file(metadata.path),
+                 types_text(), metadata.cutoff, metadata.cutoff / units_.length,
+                 potential_->dtype(), potential_->device(), comm->nprocs, e3md::n_threads(),
+                 elapsed.count());
 }
 
 std::string PairE3nn::types_text() const {
@@ -265,7 +274,7 @@ e3md::Result PairE3nn::evaluate() {
   exchanger_->set_nodes(graph_->atoms(), graph.n_local, atom->nlocal + atom->nghost);
   // With several ranks always lent, also to a rank without ghosts: exchanges are collective.
   e3md::GhostExchanger* lent = comm->nprocs > 1 ? exchanger_.get() : nullptr;
-  return potential_->evaluate(graph, vflag_atom || cvflag_atom, lent);
+  return potential_->evaluate(graph, {vflag_atom || cvflag_atom, members_wanted_}, lent);
 }
 
 void PairE3nn::compute(int eflag, int vflag) {
@@ -277,6 +286,35 @@ void PairE3nn::compute(int eflag, int vflag) {
   add_forces(result);
   if (eflag_either) add_energies(result);
   if (vflag_either) add_virials(result);
+  if (members_wanted_) keep_members(result);
+}
+
+int PairE3nn::n_members() const { return potential_->metadata().members; }
+
+void PairE3nn::keep_members(e3md::Result& result) {
+  member_forces_ = std::move(result.member_forces);
+  deviations_.reset();
+  member_step_ = update->ntimestep;
+  member_atoms_ = atom->nlocal + atom->nghost;
+}
+
+const std::vector<double>& PairE3nn::force_deviations() {
+  const bool current =
+      member_step_ == update->ntimestep && member_atoms_ == atom->nlocal + atom->nghost;
+  raise(current ? ""
+                : "compute e3nn/std: forces were not evaluated on this step, or atoms came or went "
+                  "since. Write 'run 0' before.");
+  if (deviations_) return *deviations_;
+  const int n = n_members();
+  if (comm->nprocs > 1) exchanger_->reverse(member_forces_.data(), 3 * n);
+  const std::vector<double> components = e3md::deviation(member_forces_, n, 3);
+  deviations_.emplace(atom->nlocal, 0.0);
+  for (size_t k = 0; k < graph_->atoms().size(); ++k) {
+    const double* s = components.data() + 3 * k;
+    const int i = graph_->atoms()[k];
+    if (i < atom->nlocal) (*deviations_)[i] = std::hypot(s[0], s[1], s[2]) / units_.force();
+  }
+  return *deviations_;
 }
 
 void PairE3nn::add_forces(const e3md::Result& result) {

@@ -27,6 +27,14 @@ class PairE3nn : public Pair {
   void compute(int eflag, int vflag) override;
   double memory_usage() override;
 
+  /// Models in the file; more than 1: a committee.
+  int n_members() const;
+
+  /// Collective. For each of this rank's own atoms, how far the members' forces are apart on this
+  /// step: the norm over x, y, z of their standard deviation, in LAMMPS' force unit; 0 for NULL
+  /// types. Stops if the last evaluation was of another step.
+  const std::vector<double>& force_deviations();
+
   int pack_forward_comm(int n, int* atoms, double* buffer, int pbc_flag, int* pbc) override;
   void unpack_forward_comm(int n, int first, double* buffer) override;
   int pack_reverse_comm(int n, int first, double* buffer) override;
@@ -41,6 +49,7 @@ class PairE3nn : public Pair {
   std::string types_text() const;
   void follow_reneighboring();
   e3md::Result evaluate();
+  void keep_members(e3md::Result& result);
   void add_energies(const e3md::Result& result);
   void add_forces(const e3md::Result& result);
   void add_virials(const e3md::Result& result);
@@ -54,6 +63,11 @@ class PairE3nn : public Pair {
   std::unique_ptr<e3md::Potential> potential_;
   std::unique_ptr<LammpsGraph> graph_;
   std::unique_ptr<LammpsExchanger> exchanger_;
+  bool members_wanted_ = false;        ///< by a compute e3nn/std
+  std::vector<double> member_forces_;  ///< (n_nodes, n_members, 3) eV/Å, of the last evaluation
+  std::optional<std::vector<double>> deviations_;  ///< (n_local), once asked for
+  bigint member_step_ = -1;                        ///< of the last evaluation
+  int member_atoms_ = 0;                           ///< own atoms and ghosts at the last evaluation
   bool warm_ = false;
   bigint last_build_ = -1;  ///< neighbor-list build that the ghosts' owners belong to
 };

@@ -37,6 +37,11 @@ def test_fields() -> None:
     assert metadata.path == "some/model.pt"
 
 
+def test_a_file_that_names_no_members_holds_one_model() -> None:
+    assert parse().members == 1
+    assert parse(members=4).members == 4
+
+
 def test_of_a_file(make_model: Callable[..., Path]) -> None:
     path = make_model("mace", "float32", n_layers=3)
     metadata = read_metadata(str(path))
@@ -71,6 +76,8 @@ def test_missing_key(key: str) -> None:
         ("n_layers", 0),
         ("n_layers", 1.5),
         ("exchange_width", -1),
+        ("members", 0),
+        ("members", "4"),
         ("dtype", "float16"),
         ("units", {"energy": "kcal/mol", "length": "Å"}),
     ],

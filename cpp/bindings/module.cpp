@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "e3md/committee.h"
 #include "e3md/neighbor_list.h"
 #include "e3md/potential.h"
 #include "e3md/units.h"
@@ -69,18 +70,23 @@ py::tuple edges(e3md::NeighborList& list, const Doubles& positions, const Double
 py::dict evaluate_structure(const e3md::Potential& potential, const Integers& types,
                             const Doubles& positions, const Doubles& cell,
                             const std::array<bool, 3>& pbc, e3md::NeighborList& list,
-                            bool atomic_virials) {
+                            bool atomic_virials, bool members) {
   e3md::Result result;
   {
     const e3md::Graph graph = to_graph(list, types, positions, cell, pbc);
     const py::gil_scoped_release release;
-    result = potential.evaluate(graph, atomic_virials);
+    result = potential.evaluate(graph, {atomic_virials, members});
   }
   const py::ssize_t n = positions.shape(0);
   py::dict out("energy"_a = result.energy, "energies"_a = to_array(std::move(result.energies), {n}),
                "forces"_a = to_array(std::move(result.forces), {n, 3}),
                "virial"_a = py::array_t<double>({3, 3}, result.virial.data()));
   if (atomic_virials) out["atomic_virials"] = to_array(std::move(result.atomic_virials), {n, 3, 3});
+  if (members) {
+    const int n_members = potential.metadata().members;
+    out["energy_std"] = e3md::deviation(result.member_energies, n_members, 1).front();
+    out["forces_std"] = to_array(e3md::deviation(result.member_forces, n_members, 3), {n, 3});
+  }
   return out;
 }
 
@@ -131,6 +137,7 @@ PYBIND11_MODULE(_core, m) {
       .def_readonly("cutoff", &e3md::Metadata::cutoff)
       .def_readonly("n_layers", &e3md::Metadata::n_layers)
       .def_readonly("exchange_width", &e3md::Metadata::exchange_width)
+      .def_readonly("members", &e3md::Metadata::members)
       .def_readonly("json", &e3md::Metadata::json)
       .def_readonly("path", &e3md::Metadata::path)
       .def("type_of", &e3md::Metadata::type_of, "symbol"_a);
@@ -145,7 +152,7 @@ PYBIND11_MODULE(_core, m) {
       .def_property_readonly("dtype", &e3md::Potential::dtype)
       .def_property_readonly("device", &e3md::Potential::device)
       .def("evaluate_structure", evaluate_structure, "types"_a, "positions"_a, "cell"_a, "pbc"_a,
-           "neighbor_list"_a, "atomic_virials"_a = false)
+           "neighbor_list"_a, "atomic_virials"_a = false, "members"_a = false)
       .def("hessian", hessian, "types"_a, "positions"_a, "cell"_a, "pbc"_a, "neighbor_list"_a)
       .def("descriptors", descriptors, "types"_a, "positions"_a, "cell"_a, "pbc"_a,
            "neighbor_list"_a);

@@ -31,6 +31,10 @@ class Reader {
     return static_cast<int>(number);
   }
 
+  int integer_or(const char* key, int least, int fallback) const {
+    return root_.contains(key) ? integer(key, least) : fallback;
+  }
+
   double positive(const char* key) const {
     const json& value = field(key);
     if (!value.is_number() || !std::isfinite(value.get<double>()) || value.get<double>() <= 0)
@@ -108,6 +112,7 @@ Metadata parse_metadata(const std::string& text, const std::string& path) {
   data.cutoff = read.positive("cutoff");
   data.n_layers = read.integer("n_layers", 1);
   data.exchange_width = read.integer("exchange_width", 0);
+  data.members = read.integer_or("members", 1, 1);  // files of e3md 0.1.0 may lack it
   read.require("units", {{"energy", "eV"}, {"length", "Å"}});
   data.json = text;
   data.path = path;

@@ -106,10 +106,10 @@ void check_graph(const Graph& graph, const Metadata& metadata) {
   }
 }
 
-/// A gradient on the host; zeros where the energy does not depend on the argument.
+/// A gradient on the host in double; zeros where the energy does not depend on the argument.
 at::Tensor host_gradient(const at::Tensor& gradient, const at::Tensor& like) {
   const at::Tensor defined = gradient.defined() ? gradient : at::zeros_like(like);
-  return defined.detach().to(at::kCPU).contiguous();
+  return defined.detach().to(at::kCPU, at::kDouble).contiguous();
 }
 
 /// g = dE/d edge_vec, (n_edges, 3); undefined if the energy does not depend on it.
@@ -119,27 +119,55 @@ at::Tensor edge_gradient(const at::Tensor& energies, const Inputs& inputs, bool 
                                /*allow_unused=*/true)[0];
 }
 
-/// Forces and virials from g = dE/d edge_vec, (n_edges, 3), summed in double.
-template <class T>
-void accumulate(const Graph& graph, const T* g, bool atomic_virials, Result& result) {
-  result.forces.assign(3 * graph.n_nodes, 0.0);
-  if (atomic_virials) result.atomic_virials.assign(9 * graph.n_nodes, 0.0);
+/// What one member of a committee says, on the host in double.
+struct Member {
+  at::Tensor energies;  // (n_local)
+  at::Tensor g;         // dE/d edge_vec, (n_edges, 3)
+};
+
+void add_mean(const at::Tensor& values, int64_t n_members, std::vector<double>& mean) {
+  const double* value = values.data_ptr<double>();
+  for (size_t k = 0; k < mean.size(); ++k) mean[k] += value[k] / n_members;
+}
+
+/// Adds the forces of g = dE/d edge_vec, (n_edges, 3), to rows that are `stride` apart.
+void add_forces(const Graph& graph, const double* g, double* forces, int64_t stride) {
+  for (int64_t e = 0; e < graph.n_edges(); ++e) {
+    double* force_i = forces + stride * graph.edge_i[e];
+    double* force_j = forces + stride * graph.edge_j[e];
+    for (int a = 0; a < 3; ++a) {
+      force_i[a] += g[3 * e + a];
+      force_j[a] -= g[3 * e + a];
+    }
+  }
+}
+
+/// The virial of g = dE/d edge_vec, (n_edges, 3); by atom where result has room for it.
+void add_virials(const Graph& graph, const double* g, Result& result) {
   for (int64_t e = 0; e < graph.n_edges(); ++e) {
     const double* r = graph.edge_vec.data() + 3 * e;
-    const double g_e[3] = {g[3 * e], g[3 * e + 1], g[3 * e + 2]};
-    double* force_i = result.forces.data() + 3 * graph.edge_i[e];
-    double* force_j = result.forces.data() + 3 * graph.edge_j[e];
     double virial[9];
-    for (int a = 0; a < 3; ++a) {
-      force_i[a] += g_e[a];
-      force_j[a] -= g_e[a];
-      for (int b = 0; b < 3; ++b) virial[3 * a + b] = -r[a] * g_e[b];
-    }
+    for (int k = 0; k < 9; ++k) virial[k] = -r[k / 3] * g[3 * e + k % 3];
     for (int k = 0; k < 9; ++k) result.virial[k] += virial[k];
-    if (!atomic_virials) continue;
+    if (result.atomic_virials.empty()) continue;
     double* virial_j = result.atomic_virials.data() + 9 * graph.edge_j[e];
     for (int k = 0; k < 9; ++k) virial_j[k] += virial[k];
   }
+}
+
+/// The modules whose energies are averaged: that of the file, or those of its committee.
+std::vector<torch::jit::Module> members_of(const torch::jit::Module& module,
+                                           const Metadata& metadata) {
+  if (metadata.members == 1) return {module};
+  std::vector<torch::jit::Module> members;
+  if (module.hasattr("members"))
+    for (const auto& member : module.attr("members").toModule().children())
+      members.push_back(member);
+  if (members.size() != static_cast<size_t>(metadata.members))
+    throw Error("model file '" + metadata.path + "' holds " + std::to_string(members.size()) +
+                " members, but its e3md.json says " + std::to_string(metadata.members) +
+                ". Export the model again.");
+  return members;
 }
 
 }  // namespace
@@ -151,13 +179,22 @@ struct Potential::Impl {
   torch::Device device;
   torch::ScalarType scalar_type;
   mutable torch::jit::Module module;  // calling a method is not const in torch, but changes nothing
+  mutable std::vector<torch::jit::Module> members;
 
-  /// Atomic energies, (n_local) float64, still attached to inputs.edge_vec.
-  at::Tensor energies(const Inputs& inputs, int64_t n_local) const {
-    const at::Tensor energies = module.forward(inputs.arguments).toTensor();
+  /// Atomic energies of the file's module or of a member, (n_local) float64, still attached to
+  /// inputs.edge_vec.
+  at::Tensor energies(torch::jit::Module& of, const Inputs& inputs, int64_t n_local) const {
+    const at::Tensor energies = of.forward(inputs.arguments).toTensor();
     if (energies.dim() != 1 || energies.size(0) != n_local || energies.scalar_type() != at::kDouble)
       throw Error("the model '" + metadata.path + "' does not return a float64 energy per atom");
     return energies;
+  }
+
+  /// Also without edges or atoms: the exchange inside the backward pass is collective.
+  Member evaluate(torch::jit::Module& of, const Graph& graph, const Inputs& inputs) const {
+    const at::Tensor found = energies(of, inputs, graph.n_local);
+    return {found.detach().to(at::kCPU).contiguous(),
+            host_gradient(edge_gradient(found, inputs, false), inputs.edge_vec)};
   }
 
   /// Runs `work`; whatever torch throws becomes an Error of one line.
@@ -183,15 +220,18 @@ Potential::Potential(const std::string& path, const std::string& device,
     throw Error("dtype must be float32 or float64, not '" + used + "'");
   const auto scalar_type = used == "float32" ? at::kFloat : at::kDouble;
   const torch::Device found = find_device(device);
-  impl_.reset(new Impl{std::move(metadata), used, device, found, scalar_type,
-                       load_module(path, found, scalar_type)});
+  torch::jit::Module module = load_module(path, found, scalar_type);
+  std::vector<torch::jit::Module> members = members_of(module, metadata);
+  impl_.reset(new Impl{std::move(metadata), used, device, found, scalar_type, std::move(module),
+                       std::move(members)});
   // Two atoms once through the model: the first step of a run then costs no more than the next, and
   // a file whose code does not run here says so now.
   const double r = 0.5 * impl_->metadata.cutoff;
   const Graph dimer{2, 2, {0, 0}, {0, 1}, {0, 1}, {1, 0}, {r, 0, 0, -r, 0, 0}};
   impl_->guarded([&] {
     const Inputs inputs = make_inputs(dimer, impl_->scalar_type, impl_->device);
-    edge_gradient(impl_->energies(inputs, dimer.n_local), inputs, false);
+    for (torch::jit::Module& member : impl_->members)
+      edge_gradient(impl_->energies(member, inputs, dimer.n_local), inputs, false);
   });
 }
 
@@ -202,28 +242,36 @@ const Metadata& Potential::metadata() const { return impl_->metadata; }
 const std::string& Potential::dtype() const { return impl_->dtype; }
 const std::string& Potential::device() const { return impl_->device_name; }
 
-Result Potential::evaluate(const Graph& graph, bool atomic_virials,
-                           GhostExchanger* exchanger) const {
+Result Potential::evaluate(const Graph& graph, Wanted wanted, GhostExchanger* exchanger) const {
   check_graph(graph, impl_->metadata);
+  const auto n_members = static_cast<int64_t>(impl_->members.size());
   Result result;
-  at::Tensor g;
+  result.energies.assign(graph.n_local, 0.0);
+  result.forces.assign(3 * graph.n_nodes, 0.0);
+  if (wanted.atomic_virials) result.atomic_virials.assign(9 * graph.n_nodes, 0.0);
+  if (wanted.members) result.member_forces.assign(3 * n_members * graph.n_nodes, 0.0);
+  std::vector<double> g(3 * graph.n_edges(), 0.0);  // dE/d edge_vec, mean over the members
   impl_->guarded([&] {
     const GhostExchangeScope lend(exchanger);
     const Inputs inputs = make_inputs(graph, impl_->scalar_type, impl_->device);
-    const at::Tensor energies = impl_->energies(inputs, graph.n_local);
-    // Also without edges or atoms: the exchange inside the backward pass is collective.
-    g = host_gradient(edge_gradient(energies, inputs, false), inputs.edge_vec);
-    const at::Tensor host = energies.detach().to(at::kCPU).contiguous();
-    result.energies.assign(host.data_ptr<double>(), host.data_ptr<double>() + graph.n_local);
+    // One after another: memory is that of one member, and exchanges come in the same order on
+    // every rank.
+    for (int64_t k = 0; k < n_members; ++k) {
+      const Member one = impl_->evaluate(impl_->members[k], graph, inputs);
+      add_mean(one.energies, n_members, result.energies);
+      add_mean(one.g, n_members, g);
+      if (!wanted.members) continue;
+      result.member_energies.push_back(one.energies.sum().item<double>());
+      add_forces(graph, one.g.data_ptr<double>(), result.member_forces.data() + 3 * k,
+                 3 * n_members);
+    }
   });
   for (int64_t i = 0; i < graph.n_local; ++i) {
     if (!std::isfinite(result.energies[i])) fail_not_finite(graph, "an energy", i);
     result.energy += result.energies[i];
   }
-  if (g.scalar_type() == at::kFloat)
-    accumulate(graph, g.data_ptr<float>(), atomic_virials, result);
-  else
-    accumulate(graph, g.data_ptr<double>(), atomic_virials, result);
+  add_forces(graph, g.data(), result.forces.data(), 3);
+  add_virials(graph, g.data(), result);
   check_finite(graph, result.forces, "a force");
   return result;
 }
@@ -236,7 +284,7 @@ std::vector<double> Potential::hessian(const Graph& graph) const {
   std::vector<double> hessian(n * n, 0.0);
   impl_->guarded([&] {
     const Inputs inputs = make_inputs(graph, impl_->scalar_type, impl_->device);
-    const at::Tensor energies = impl_->energies(inputs, graph.n_local);
+    const at::Tensor energies = impl_->energies(impl_->module, inputs, graph.n_local);
     const at::Tensor g = edge_gradient(energies, inputs, true);
     if (!g.defined() || !g.requires_grad()) return;
     const at::Tensor i = inputs.arguments[1].toTensor()[0], j = inputs.arguments[1].toTensor()[1];
@@ -247,7 +295,7 @@ std::vector<double> Potential::hessian(const Graph& graph) const {
           .copy_(j.eq(column / 3).to(g.dtype()).sub_(i.eq(column / 3).to(g.dtype())));
       const at::Tensor moved =
           torch::autograd::grad({g}, {inputs.edge_vec}, {direction}, true, false, true)[0];
-      const at::Tensor rows = host_gradient(moved, inputs.edge_vec).to(at::kDouble);
+      const at::Tensor rows = host_gradient(moved, inputs.edge_vec);
       const double* row = rows.data_ptr<double>();
       for (int64_t e = 0; e < graph.n_edges(); ++e)
         for (int a = 0; a < 3; ++a) {

@@ -44,6 +44,8 @@ class Metadata:
     @property
     def exchange_width(self) -> int: ...
     @property
+    def members(self) -> int: ...
+    @property
     def json(self) -> str: ...
     @property
     def path(self) -> str: ...
@@ -58,6 +60,8 @@ class Evaluation(TypedDict, total=False):
     forces: _Doubles  # (n, 3) eV/Å
     virial: _Doubles  # (3, 3) eV; stress = -virial / volume
     atomic_virials: _Doubles  # (n, 3, 3) eV, only if asked for
+    energy_std: float  # eV, standard deviation over the members, if these are asked for
+    forces_std: _Doubles  # (n, 3) eV/Å, likewise, by component
 
 class Potential:
     """A model file, ready to evaluate structures."""
@@ -77,6 +81,7 @@ class Potential:
         pbc: ArrayLike,
         neighbor_list: NeighborList,
         atomic_virials: bool = False,
+        members: bool = False,
     ) -> Evaluation: ...
     def hessian(
         self,

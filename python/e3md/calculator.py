@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from e3md._core import NeighborList, Potential
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 _NEED_VOLUME = {"stress", "stresses"}
+_OF_COMMITTEES: tuple[Literal["energy_std"], Literal["forces_std"]] = ("energy_std", "forces_std")
 
 
 class E3Calculator(Calculator):
@@ -29,6 +30,10 @@ class E3Calculator(Calculator):
     Energy eV, forces eV/Å, stress eV/Å³ in ASE's sign (positive is tensile) and Voigt order.
     `stresses` are -W_i/V, with the virial of an edge given to the atom at its far end; they sum to
     the stress. Stress needs a cell that is periodic in all directions.
+
+    The file of a committee gives means over its members, and with every evaluation also
+    `energy_std` (eV, of the whole structure) and `forces_std` ((n_atoms, 3) eV/Å, by component): the
+    standard deviation over the members, sqrt(⟨(v - ⟨v⟩)²⟩).
 
     Args:
         model: model file.
@@ -54,6 +59,8 @@ class E3Calculator(Calculator):
     def _set_up(self, potential: Potential, arguments: tuple[Any, ...]) -> None:
         self._potential = potential
         self._arguments = arguments
+        if self.members > 1:
+            self.implemented_properties = [*self.implemented_properties, *_OF_COMMITTEES]
         self._neighbor_list = NeighborList(potential.metadata.cutoff, arguments[-1])
         self._numbers: NDArray[np.integer] = np.zeros(0, dtype=int)
         self._types: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
@@ -79,6 +86,11 @@ class E3Calculator(Calculator):
         return self._potential.metadata.species
 
     @property
+    def members(self) -> int:
+        """Models whose mean the file gives; more than 1: a committee."""
+        return self._potential.metadata.members
+
+    @property
     def dtype(self) -> str:
         """Arithmetic of the network, "float32" or "float64"."""
         return self._potential.dtype
@@ -100,11 +112,15 @@ class E3Calculator(Calculator):
                 f"directions (pbc = {self.atoms.pbc.tolist()}), so they have no volume"
             )
         found = self._potential.evaluate_structure(
-            *self._structure(self.atoms), atomic_virials="stresses" in wanted
+            *self._structure(self.atoms),
+            atomic_virials="stresses" in wanted,
+            members=self.members > 1,
         )
         energy, forces = found["energy"], found["forces"]
         self.results = {"energy": energy, "free_energy": energy, "forces": forces}
         self.results["energies"] = found["energies"]
+        if self.members > 1:
+            self.results |= {key: found[key] for key in _OF_COMMITTEES}
         if periodic:
             volume = self.atoms.get_volume()
             self.results["stress"] = full_3x3_to_voigt_6_stress(-found["virial"] / volume)

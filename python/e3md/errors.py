@@ -32,6 +32,8 @@ class Compared(NamedTuple):
     energy: tuple[float, float]  # eV: predicted, reference
     forces: tuple[NDArray[np.float64], NDArray[np.float64]]  # (n_atoms, 3) eV/Å
     stress: tuple[NDArray[np.float64], NDArray[np.float64]] | None  # (3, 3) eV/Å³
+    # among the members of a committee: of the energy, eV, and the forces, (n_atoms, 3) eV/Å
+    deviation: tuple[float, NDArray[np.float64]] | None = None
 
 
 def _pair(differences: NDArray[np.float64]) -> ErrorPair:

@@ -8,6 +8,7 @@ from rich.progress import track
 from rich.table import Table
 
 from e3md.calculator import E3Calculator
+from e3md.calibration import collect_deviations
 from e3md.data.read import DataError, DataKeys, Frame, read_frames
 from e3md.errors import Compared, Errors, collect_errors, error_rows
 
@@ -41,9 +42,13 @@ def evaluate(
         json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(errors.model_dump_json(indent=2) + "\n")
     if plots_dir:
-        from e3md.plots import parity_plots
+        from e3md.plots import calibration_plot, parity_plots
 
-        for picture in parity_plots(compared, errors, plots_dir):
+        pictures = parity_plots(compared, errors, plots_dir)
+        if calculator.members > 1:
+            found = collect_deviations(compared)
+            pictures.append(calibration_plot(compared, found, plots_dir / "calibration.png"))
+        for picture in pictures:
             console.print(f"wrote {picture}", soft_wrap=True)
     return errors
 
@@ -63,4 +68,7 @@ def _compare(calculator: E3Calculator, frame: Frame) -> Compared:
         energy=(energy, frame.energy),
         forces=(forces, frame.forces),
         stress=stress,
+        deviation=(calculator.results["energy_std"], calculator.results["forces_std"])
+        if calculator.members > 1
+        else None,
     )

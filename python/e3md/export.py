@@ -14,8 +14,10 @@ from torch import nn
 
 from e3md import __version__
 from e3md.data.statistics import Statistics
+from e3md.fused.committee import tabulated_committee
 from e3md.fused.knots import TableError, tabulated
 from e3md.model.build import set_dtype
+from e3md.model.committee import Committee, members_of
 from e3md.model.config import ModelConfig
 
 FORMAT_VERSION = 1
@@ -51,6 +53,7 @@ def save_model(
 ) -> str:
     """Write a model file: the scripted module and what e3md.json says of it.
 
+    A Committee becomes one file, whose energy is the mean over its members.
     Radial networks are read from tables made on loading, unless `exact`. The file appears whole or
     not at all (written beside `path`, then renamed).
 
@@ -66,6 +69,7 @@ def save_model(
         "torch_version": torch.__version__,
         "architecture": config.arch,
         "hyperparameters": config.model_dump(mode="json", exclude={"arch"}),
+        "members": len(members_of(model)),
         "species": list(statistics.species),
         "cutoff": config.cutoff,
         "n_layers": config.n_layers,
@@ -100,10 +104,14 @@ def _arrange(
     model: nn.Module, cutoff: float, species: Sequence[str], exact: bool
 ) -> tuple[nn.Module, dict[str, dict[str, float]] | None, str]:
     """The module to write, what e3md.json says of its tables, and the same for the user."""
+    fused: nn.Module
     if exact:
         return model, None, "radial networks are evaluated for every neighbor (exact)"
     try:
-        fused, tables = tabulated(model, cutoff, species)
+        if isinstance(model, Committee):
+            fused, tables = tabulated_committee(model, cutoff, species)
+        else:
+            fused, tables = tabulated(model, cutoff, species)
     except TableError as error:
         return model, None, f"no tables, radial networks are evaluated for every neighbor: {error}"
     parts = [
@@ -115,7 +123,9 @@ def _arrange(
 
 
 def export_run(run_dir: str | Path, output: str | Path, exact: bool = False) -> str:
-    """Export the best weights of a training run; returns as `save_model`.
+    """Export the best weights of a training run, of all members of a committee.
+
+    Returns as `save_model`.
 
     Raises:
         FileNotFoundError: if the folder holds no finished checkpoint.

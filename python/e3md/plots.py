@@ -5,9 +5,11 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from e3md.calibration import Calibration, Deviations, energy_pairs, force_pairs
 from e3md.errors import Compared, Errors
 
 mpl.use("Agg")
@@ -71,6 +73,34 @@ def _parity(
     axes.set_aspect("equal", adjustable="datalim")
     figure.savefig(path, dpi=150)
     return path
+
+
+def calibration_plot(frames: Sequence[Compared], found: Deviations, path: Path) -> Path:
+    """Error against deviation of forces and energies of a committee, with the means of the bins."""
+    figure = Figure(figsize=(8.4, 4.2), layout="constrained")
+    forces, energy = figure.subplots(1, 2)
+    _calibration(forces, *force_pairs(frames), found.forces, "force, meV/Å")
+    _calibration(energy, *energy_pairs(frames), found.energy_per_atom, "energy, meV/atom")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+    return path
+
+
+def _calibration(
+    axes: Axes,
+    deviation: NDArray[np.float64],
+    error: NDArray[np.float64],
+    found: Calibration,
+    quantity: str,
+) -> None:
+    axes.plot(1e3 * deviation, 1e3 * error, ".", ms=2, alpha=0.3, color="0.6", rasterized=True)
+    bins = np.array([(b.deviation, b.error) for b in found.bins]) * 1e3
+    axes.plot(*bins.T, "o-", ms=4, label="root mean square, bins")
+    line = [bins.min(), bins.max()]
+    axes.plot(line, line, "--", color="0.3", lw=1, label="error = deviation")
+    axes.set(xlabel=f"deviation of the {quantity}", ylabel=f"error of the {quantity}")
+    axes.set(xscale="log", yscale="log")
+    axes.legend(frameon=False)
 
 
 def learning_curves(columns: dict[str, NDArray[np.float64]], path: Path) -> Path:

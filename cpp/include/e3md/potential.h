@@ -16,13 +16,22 @@ namespace e3md {
 ///   stress = -W/V (ASE's sign: positive is tensile).
 /// The virial of an edge belongs to the atom j at its far end, W_j += -r_ij (x) g_ij: with that
 /// choice sum_j W_j v_j is the potential part of the heat current (Fan et al., PRB 92, 094301).
-/// All sums run in double precision whatever the model's dtype.
+/// All sums run in double precision whatever the model's dtype. For a committee everything is the
+/// mean over its members.
 struct Result {
-  double energy = 0;                   ///< eV, sum over local atoms
-  std::vector<double> energies;        ///< (n_local) eV
-  std::vector<double> forces;          ///< (n_nodes, 3) eV/Å; ghost rows belong to their owners
-  std::array<double, 9> virial{};      ///< eV, row-major
-  std::vector<double> atomic_virials;  ///< (n_nodes, 9) eV, only if asked for
+  double energy = 0;                    ///< eV, sum over local atoms
+  std::vector<double> energies;         ///< (n_local) eV
+  std::vector<double> forces;           ///< (n_nodes, 3) eV/Å; ghost rows belong to their owners
+  std::array<double, 9> virial{};       ///< eV, row-major
+  std::vector<double> atomic_virials;   ///< (n_nodes, 9) eV, only if asked for
+  std::vector<double> member_energies;  ///< (n_members) eV, only if asked for
+  std::vector<double> member_forces;    ///< (n_nodes, n_members, 3) eV/Å, only if asked for
+};
+
+/// What an evaluation finds besides energies, forces and virial.
+struct Wanted {
+  bool atomic_virials = false;
+  bool members = false;  ///< energy and forces of each member of a committee
 };
 
 /// A model file, ready to evaluate graphs. Immutable after construction: may be shared.
@@ -42,7 +51,7 @@ class Potential {
 
   /// Throws Error for coincident atoms (named by label) and for a result that is not finite
   /// (naming the atom and its nearest neighbor's distance).
-  Result evaluate(const Graph& graph, bool atomic_virials = false,
+  Result evaluate(const Graph& graph, Wanted wanted = {},
                   GhostExchanger* exchanger = nullptr) const;
 
   /// d²E/dx_a dx_b, (3 n_local, 3 n_local) eV/Å². Needs a graph without ghosts.

@@ -13,6 +13,7 @@ from torch import nn
 from e3md.data.statistics import Statistics
 from e3md.export import TrainingRecord
 from e3md.model import ModelConfig, build_model
+from e3md.model.committee import Committee
 from e3md.train.config import ConfigError
 from e3md.train.speed import Speed
 
@@ -28,6 +29,7 @@ class RunRecord(BaseModel):
     dtype: str
     training: TrainingRecord
     speed: Speed | None = None  # once finished
+    members: int = 1  # more than 1: a committee, whose checkpoints lie in folders member_K
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -89,7 +91,7 @@ def check_same_run(folder: Path, record: RunRecord) -> None:
     path = folder / RECORD
     if not path.is_file():
         raise ConfigError(f"{path}: not there, so {folder} cannot be resumed")
-    before = RunRecord.model_validate_json(path.read_text())
+    before = load_record(folder)
     pairs = {
         "model": (before.model, record.model),
         "training.dtype": (before.dtype, record.dtype),
@@ -105,24 +107,55 @@ def check_same_run(folder: Path, record: RunRecord) -> None:
         )
 
 
+def load_record(run_dir: Path) -> RunRecord:
+    """The record of a run.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    _require(run_dir / RECORD)
+    return RunRecord.model_validate_json((run_dir / RECORD).read_text())
+
+
 def load_run(run_dir: str | Path) -> tuple[nn.Module, ModelConfig, Statistics, TrainingRecord]:
-    """The model of a run with its best averaged weights.
+    """The model of a run, or the committee of its members, with the best averaged weights.
 
     Raises:
         FileNotFoundError: naming the file of the run that is missing.
     """
     folder = Path(run_dir)
-    for name in (RECORD, BEST):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(
-                f"{folder / name}: not there; is {folder} the run_dir of `e3md train`, "
-                "and has its first epoch finished?"
-            )
-    record = RunRecord.model_validate_json((folder / RECORD).read_text())
+    record = load_record(folder)
+    models = [_load_best(member, record) for member in member_folders(folder, record.members)]
+    model = Committee(models) if record.members > 1 else models[0]
+    return model, record.model, record.statistics, record.training
+
+
+def member_folders(run_dir: Path, members: int) -> list[Path]:
+    """Where the checkpoints of a run lie."""
+    return [run_dir / f"member_{k + 1}" for k in range(members)] if members > 1 else [run_dir]
+
+
+def _require(path: Path) -> None:
+    folder = path.parent
+    if path.is_file():
+        return
+    if (folder / "member_1").is_dir():
+        raise FileNotFoundError(
+            f"{path}: not there; the committee in {folder} is not finished: continue it with "
+            "`e3md train --resume`, or take one member, such as member_1"
+        )
+    raise FileNotFoundError(
+        f"{path}: not there; is {folder} the run_dir of `e3md train`, "
+        "and has its first epoch finished?"
+    )
+
+
+def _load_best(folder: Path, record: RunRecord) -> nn.Module:
+    _require(folder / BEST)
     model = build_model(record.model, record.statistics, getattr(torch, record.dtype))
     weights = torch.load(folder / BEST, map_location="cpu", weights_only=True)["state_dict"]
     prefix = "average."
     model.load_state_dict(
         {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     )
-    return model, record.model, record.statistics, record.training
+    return model

@@ -62,12 +62,23 @@ class TrainingConfig(_Section):
     gradient_clip: float = Field(10.0, gt=0, description="largest norm of the gradient")
     early_stopping: int | None = Field(None, ge=1, description="epochs without progress, then stop")
     seed: int = 1
+    members: int = Field(
+        1, ge=1, description="models of a committee, trained one after another: seed, seed + 1, ..."
+    )
     dtype: Literal["float32", "float64"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int | None = Field(None, ge=1, description="of a process; default: torch's choice")
     devices: int = Field(1, ge=1, description="processes per node, with cuda one per GPU")
     num_nodes: int = Field(1, ge=1, description="machines")
     loss: LossConfig = LossConfig()
+
+    @model_validator(mode="after")
+    def _members_alone(self) -> "TrainingConfig":
+        if self.members > 1 and self.devices * self.num_nodes > 1:
+            raise ValueError(
+                "members are trained in one process each: set devices and num_nodes to 1"
+            )
+        return self
 
 
 class Config(_Section):

@@ -43,9 +43,15 @@ def load_initial(path: Path) -> InitialModel:
     """Read a model file.
 
     Raises:
-        RuntimeError: if it is no e3md model.
+        ValueError: if it is no e3md model, or a committee.
     """
-    metadata = json.loads(read_metadata(str(path)).json)
+    file = read_metadata(str(path))
+    if file.members > 1:
+        raise ConfigError(
+            f"init_from: {path} is a committee of {file.members}: start from the file of one model, "
+            "such as `e3md export RUN_DIR/member_1` writes"
+        )
+    metadata = json.loads(file.json)
     adapter: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
     known = metadata["statistics"]
     statistics = Statistics(

@@ -4,24 +4,28 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import torch
 import yaml
 from numpy.typing import NDArray
 from torch import nn
 
+from e3md.calibration import calibration_table, collect_deviations
 from e3md.data.dataset import Sample, collate
-from e3md.derivatives import predict
+from e3md.derivatives import Prediction, predict
 from e3md.errors import Compared, Errors, collect_errors, error_rows
-from e3md.plots import learning_curves, parity_plots
+from e3md.model.committee import members_of
+from e3md.plots import calibration_plot, learning_curves, parity_plots
 from e3md.train.config import Config
 from e3md.train.files import write_text
 from e3md.train.speed import Speed
 
 
 def compare(model: nn.Module, samples: list[Sample], species: tuple[str, ...]) -> list[Compared]:
-    """Predictions of an eager model beside the labels, frame by frame."""
+    """Predictions of an eager model beside the labels, frame by frame; of a committee the means."""
     compared = []
     for sample in samples:
-        prediction = predict(model, collate([sample]).graph)
+        graph = collate([sample]).graph
+        prediction, deviation = _mean([predict(member, graph) for member in members_of(model)])
         known = not (sample.stress.isnan() | prediction.stress.isnan()).any()
         compared.append(
             Compared(
@@ -29,9 +33,22 @@ def compare(model: nn.Module, samples: list[Sample], species: tuple[str, ...]) -
                 energy=(prediction.energy.item(), sample.energy.item()),
                 forces=(prediction.forces.numpy(), sample.forces.numpy()),
                 stress=(prediction.stress[0].numpy(), sample.stress[0].numpy()) if known else None,
+                deviation=deviation,
             )
         )
     return compared
+
+
+def _mean(
+    members: list[Prediction],
+) -> tuple[Prediction, tuple[float, NDArray[np.float64]] | None]:
+    """Mean of what the members predict for one frame, and their deviation if they are several."""
+    columns = [torch.stack(column) for column in zip(*members, strict=True)]
+    mean = Prediction(*(column.mean(dim=0) for column in columns))
+    if len(members) == 1:
+        return mean, None
+    of_all = Prediction(*(column.std(dim=0, correction=0) for column in columns))
+    return mean, (of_all.energy.item(), of_all.forces.numpy())
 
 
 def markdown_table(errors: Errors) -> str:
@@ -49,28 +66,34 @@ def read_metrics(path: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def write_report(
-    folder: Path, config: Config, sets: dict[str, list[Compared]], metrics: Path, speed: Speed
+    folder: Path, config: Config, sets: dict[str, list[Compared]], metrics: list[Path], speed: Speed
 ) -> dict[str, Errors]:
     """Write report/ of a run.
 
     Args:
-        folder: created; gets report.md, errors.json, config.yaml and PNG files.
+        folder: created; gets report.md, errors.json, config.yaml and PNG files, for a committee also
+            calibration.json.
         config: of the run, with absolute paths.
         sets: predictions per data set ("valid", "test").
-        metrics: Lightning's metrics.csv.
+        metrics: metrics.csv of each member, one for a single model.
         speed: of the whole training.
     """
     folder.mkdir(parents=True, exist_ok=True)
     errors = {name: collect_errors(frames) for name, frames in sets.items()}
     text = [
-        f"# Training report\n\nArchitecture `{config.model.arch}`, seed {config.training.seed}.\n\n{speed}\n"
+        f"# Training report\n\nArchitecture `{config.model.arch}`, {_seeds(config)}.\n\n{speed}\n"
     ]
     for name, found in errors.items():
         pictures = parity_plots(sets[name], found, folder / name)
         text.append(f"## {name} ({found.n_frames} frames)\n\n{markdown_table(found)}\n")
         text += [f"![]({name}/{picture.name})" for picture in pictures]
-    learning_curves(read_metrics(metrics), folder / "learning_curves.png")
-    text.append("\n## Learning curves\n\n![](learning_curves.png)\n")
+    if config.training.members > 1:
+        text.append(_write_calibration(folder, sets))
+    text.append("\n## Learning curves\n")
+    for n, path in enumerate(metrics, 1):
+        picture = f"learning_curves_{n}.png" if len(metrics) > 1 else "learning_curves.png"
+        learning_curves(read_metrics(path), folder / picture)
+        text.append(f"![]({picture})\n")
     text.append("Reproduce: `e3md train config.yaml`, with another `run_dir` in it.\n")
     write_text(folder / "report.md", "\n".join(text))
     entries = ",\n".join(f'"{name}": {e.model_dump_json(indent=2)}' for name, e in errors.items())
@@ -79,3 +102,23 @@ def write_report(
         folder / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     )
     return errors
+
+
+def _seeds(config: Config) -> str:
+    first, members = config.training.seed, config.training.members
+    if members == 1:
+        return f"seed {first}"
+    return f"a committee of {members}, seeds {first} to {first + members - 1}; errors of its mean"
+
+
+def _write_calibration(folder: Path, sets: dict[str, list[Compared]]) -> str:
+    """calibration.json and a picture per set; returns the section of the report."""
+    text = ["\n## Calibration: error against the deviation of the members\n"]
+    entries = []
+    for name, frames in sets.items():
+        found = collect_deviations(frames)
+        entries.append(f'"{name}": {found.model_dump_json(indent=2)}')
+        picture = calibration_plot(frames, found, folder / name / "calibration.png")
+        text.append(f"### {name}\n\n{calibration_table(found)}\n![]({name}/{picture.name})\n")
+    write_text(folder / "calibration.json", "{" + ",\n".join(entries) + "}\n")
+    return "\n".join(text)

@@ -26,20 +26,22 @@ from e3md.train.checkpoint import (
     RunRecord,
     check_same_run,
     checkpoints,
+    load_record,
     load_run,
 )
+from e3md.train.committee import check_run_dir, is_finished, mark_finished, member_configs
 from e3md.train.config import Config, ConfigError, DataConfig, load_config
 from e3md.train.defaults import configure
 from e3md.train.device import missing_cuda
 from e3md.train.files import write_text
 from e3md.train.history import History
-from e3md.train.initial import load_initial, refit_e0s
+from e3md.train.initial import InitialModel, load_initial, refit_e0s
 from e3md.train.module import PotentialTraining
 from e3md.train.parallel import choose_strategy, is_first_process, set_threads
 from e3md.train.prepare import TrainingData, prepare_data, shortest_distance
 from e3md.train.progress import TrainingProgress
 from e3md.train.report import compare, write_report
-from e3md.train.speed import Speed, SpeedMeter
+from e3md.train.speed import Speed, SpeedMeter, joint_speed
 
 METRICS = Path("logs") / "metrics.csv"
 
@@ -55,15 +57,43 @@ def train(config_path: str | Path, resume: bool = False) -> Path:
     config = load_config(Path(config_path))
     first = is_first_process(config.training)
     console = Console(quiet=not first)
-    _check_run_dir(config.run_dir, resume)
+    check_run_dir(config, resume)
     _check_device(config.training.device)
     _quiet()
     set_threads(config.training)
-    lightning.seed_everything(config.training.seed, verbose=False)
     initial = load_initial(config.init_from) if config.init_from else None
     if initial:
         config = config.model_copy(update={"model": initial.config})
     data = prepare_data(config, console, initial.statistics if initial else None)
+    record = _train_members(config, data, initial, console)
+    if first:
+        _report(config, data, record, console)
+    return config.run_dir
+
+
+def _train_members(
+    config: Config, data: TrainingData, initial: InitialModel | None, console: Console
+) -> RunRecord:
+    members, records = member_configs(config), []
+    for n, member in enumerate(members, 1):
+        if len(members) > 1:
+            console.print(f"member {n} of {len(members)}, seed {member.training.seed}")
+        records.append(_train_model(member, data, initial, console))
+    if len(members) == 1:
+        return records[0]
+    training = records[0].training.model_copy(update={"seed": config.training.seed})
+    speed = joint_speed([record.speed for record in records if record.speed])
+    update = {"members": len(members), "training": training, "speed": speed}
+    record = records[-1].model_copy(update=update)
+    write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
+    return record
+
+
+def _train_model(
+    config: Config, data: TrainingData, initial: InitialModel | None, console: Console
+) -> RunRecord:
+    """Train one model, from where it was left; a model that was finished stays as it is."""
+    lightning.seed_everything(config.training.seed, verbose=False)
     model = build_model(config.model, data.statistics, getattr(torch, config.training.dtype))
     if initial:
         initial.load_into(model)
@@ -76,14 +106,19 @@ def train(config_path: str | Path, resume: bool = False) -> Path:
         dtype=config.training.dtype,
         training=TrainingRecord(data=data.files, seed=config.training.seed),
     )
-    if resume:
+    began = (config.run_dir / LAST).is_file()
+    if began:
         check_same_run(config.run_dir, record)
-    if first:
+    if is_finished(config):
+        return load_record(config.run_dir)
+    if is_first_process(config.training):
+        config.run_dir.mkdir(parents=True, exist_ok=True)
         write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
-    speed = _fit(model, data, config, resume, console)
-    if first:
-        _report(config, data, record.model_copy(update={"speed": speed}), console)
-    return config.run_dir
+    record = record.model_copy(update={"speed": _fit(model, data, config, began, console)})
+    if is_first_process(config.training):
+        write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
+        mark_finished(config)
+    return record
 
 
 def train_data(data: DataConfig, run_dir: Path, resume: bool = False) -> Path:
@@ -93,17 +128,6 @@ def train_data(data: DataConfig, run_dir: Path, resume: bool = False) -> Path:
         ConfigError, DataError, DivergedError: as `train`.
     """
     return train(configure(data, run_dir, resume, Console()), resume)
-
-
-def _check_run_dir(run_dir: Path, resume: bool) -> None:
-    has_run = (run_dir / LAST).is_file()
-    if resume and not has_run:
-        raise ConfigError(f"{run_dir / LAST}: nothing to resume from")
-    if has_run and not resume:
-        raise ConfigError(
-            f"{run_dir} holds a run already: continue it with --resume, or set another run_dir"
-        )
-    run_dir.mkdir(parents=True, exist_ok=True)
 
 
 def _check_device(device: str) -> None:
@@ -159,7 +183,8 @@ def _report(config: Config, data: TrainingData, record: RunRecord, console: Cons
     }
     assert record.speed
     report = config.run_dir / "report"
-    errors = write_report(report, config, sets, config.run_dir / METRICS, record.speed)
+    metrics = [member.run_dir / METRICS for member in member_configs(config)]
+    errors = write_report(report, config, sets, metrics, record.speed)
     if "test" in errors:
         training = record.training.model_copy(update={"test_errors": _summary(errors["test"])})
         record = record.model_copy(update={"training": training})

@@ -1,6 +1,7 @@
 """Throughput of a run: configurations and edges per second, hours spent."""
 
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import lightning
@@ -40,6 +41,23 @@ def rates(work: Work) -> str:
     return (
         f"{work.configurations / seconds:,.1f} configurations/s, "
         f"{work.edges / seconds:,.0f} edges/s"
+    )
+
+
+def joint_speed(speeds: Sequence[Speed]) -> Speed:
+    """Of models trained one after another: hours added up, rates averaged over them."""
+    hours = sum(speed.hours for speed in speeds)
+    shares = [speed.hours / max(hours, 1e-9) for speed in speeds]
+
+    def mean(rates: Iterable[float]) -> float:
+        return sum(share * rate for share, rate in zip(shares, rates, strict=True))
+
+    return speeds[-1].model_copy(
+        update={
+            "hours": hours,
+            "configurations_per_second": mean(s.configurations_per_second for s in speeds),
+            "edges_per_second": mean(s.edges_per_second for s in speeds),
+        }
     )
 
 

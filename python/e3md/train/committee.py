@@ -1,0 +1,50 @@
+"""Committees: members trained one after another, which differ by nothing but their seeds."""
+
+from e3md.train.checkpoint import LAST, member_folders
+from e3md.train.config import Config, ConfigError
+from e3md.train.files import write_text
+
+FINISHED = "finished.json"  # in the folder of a member: the settings it was trained with
+
+
+def member_configs(config: Config) -> list[Config]:
+    """The configuration of each member: folder member_K, seed + K - 1; of a single model its own."""
+    training = config.training
+    own = [
+        training.model_copy(update={"members": 1, "seed": training.seed + k})
+        for k in range(training.members)
+    ]
+    folders = member_folders(config.run_dir, training.members)
+    return [
+        config.model_copy(update={"run_dir": folder, "training": settings})
+        for folder, settings in zip(folders, own, strict=True)
+    ]
+
+
+def check_run_dir(config: Config, resume: bool) -> None:
+    """Refuse to overwrite a run, or to resume one that is not there; then make the folder.
+
+    Raises:
+        ConfigError: saying what the folder holds.
+    """
+    folder = config.run_dir
+    began = (folder / LAST).is_file() or any(folder.glob(f"member_*/{LAST}"))
+    if began and not resume:
+        raise ConfigError(
+            f"{folder} holds a run already: continue it with --resume, or set another run_dir"
+        )
+    first = member_configs(config)[0].run_dir / LAST
+    if resume and not first.is_file():
+        raise ConfigError(f"{first}: nothing to resume from")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def is_finished(config: Config) -> bool:
+    """Whether a member was trained to the end, with the settings it has now."""
+    path = config.run_dir / FINISHED
+    return path.is_file() and path.read_text() == config.training.model_dump_json()
+
+
+def mark_finished(config: Config) -> None:
+    """Let a resumed run skip this member."""
+    write_text(config.run_dir / FINISHED, config.training.model_dump_json())
