@@ -10,7 +10,7 @@ from e3md.check.subject import Subject, force_scale
 
 N_ROTATIONS = 5
 FAIL = 1e-4
-ROUNDING = {"float64": 1e-9, "float32": 1e-6}  # of the constants in a file of that dtype
+WARN = 1e-9
 
 
 def rotation(subject: Subject) -> CheckResult:
@@ -19,7 +19,7 @@ def rotation(subject: Subject) -> CheckResult:
     value = max(asymmetry(subject.rattled, turn) for turn in turns)
     figure = f"relative change of energy and forces under {N_ROTATIONS} random rotations"
     advice = "The model depends on the axes: do not use it, and report it"
-    return Bounds(_rounding(subject), FAIL).result("rotation", value, figure, advice)
+    return Bounds(WARN, FAIL).result("rotation", value, figure, advice)
 
 
 def inversion(subject: Subject) -> CheckResult:
@@ -30,11 +30,7 @@ def inversion(subject: Subject) -> CheckResult:
     fail, advice = FAIL, "Mirror images differ: do not use the model, and report it"
     if subject.metadata["hyperparameters"].get("parity") == "none":
         fail, advice = np.inf, "`parity: none`: mirror images differ; avoid it for chiral matter"
-    return Bounds(_rounding(subject), fail).result("inversion", value, figure, advice)
-
-
-def _rounding(subject: Subject) -> float:
-    return ROUNDING[subject.metadata["dtype"]]
+    return Bounds(WARN, fail).result("inversion", value, figure, advice)
 
 
 def asymmetry(atoms: Atoms, turn: NDArray[np.float64]) -> float:

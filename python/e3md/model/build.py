@@ -13,6 +13,7 @@ from e3md.model.schnet import SchNet
 from e3md.model.so3net import SO3Net
 
 DOUBLE = {"cg_value", "harmonic_value", "product_value", "grid"}  # as in cpp/src/model_file.cpp
+WHOLE = {"reference", "couplings"}  # modules or lists of tensors
 
 
 def build_model(config: ModelConfig, statistics: Statistics, dtype: torch.dtype) -> nn.Module:
@@ -50,5 +51,10 @@ def set_dtype(model: nn.Module, dtype: torch.dtype) -> None:
 
 
 def stays_double(name: str) -> bool:
-    """Whether a parameter or buffer is float64 in every model: as in cpp/src/model_file.cpp."""
-    return name.split(".")[-1] in DOUBLE or "reference" in name.split(".")
+    """Whether a parameter or buffer is float64 in every model.
+
+    Couplings are cast where they are used, so that a float32 file evaluated in float64 is as
+    equivariant as float64.
+    """
+    parts = name.split(".")
+    return parts[-1] in DOUBLE or not WHOLE.isdisjoint(parts)

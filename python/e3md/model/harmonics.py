@@ -24,7 +24,7 @@ class SphericalHarmonics(nn.Module):
             y = math.sqrt(3.0) * direction
             harmonics.append(y)
             for coupling in self.couplings:
-                y = (y[:, :, None] * direction[:, None, :]).flatten(1) @ coupling
+                y = (y[:, :, None] * direction[:, None, :]).flatten(1) @ coupling.to(y.dtype)
                 harmonics.append(y)
         return torch.cat(harmonics, dim=1)
 

@@ -106,7 +106,7 @@ class Order(nn.Module):
         product = a.index_select(1, self.factors[0])
         for k in range(1, self.factors.shape[0]):
             product = product * a.index_select(1, self.factors[k])
-        coupled = torch.matmul(self.couplings, product)  # (n, rows, channels)
+        coupled = torch.matmul(self.couplings.to(a.dtype), product)  # (n, rows, channels)
         weights = self.weight.index_select(1, self.weight_rows).index_select(0, types)
         return torch.matmul(self.gather, coupled * weights).flatten(1)
 

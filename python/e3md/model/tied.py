@@ -111,4 +111,4 @@ class ChannelProduct(nn.Module):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """a, b: (n, (l_max+1)², channels) -> (n, (l_out+1)², channels)."""
         products = a.index_select(1, self.factors[0]) * b.index_select(1, self.factors[1])
-        return torch.matmul(self.couplings, products)
+        return torch.matmul(self.couplings.to(a.dtype), products)
