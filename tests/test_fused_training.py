@@ -25,7 +25,7 @@ def config(request: pytest.FixtureRequest) -> ModelConfig:
 
 @pytest.fixture(autouse=True)
 def _fine_knots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "KNOTS", 512)
+    monkeypatch.setattr(training, "SPACING", 0.005)
 
 
 def batch(config: ModelConfig) -> AtomGraph:

@@ -1,11 +1,12 @@
 """A model as training evaluates it: radial networks at knots only, edges read the splines between.
 
 One batch has thousands of edges, which all ask the same functions of the distance. Here a layer's
-radial network is evaluated at KNOTS distances, with two derivatives; `edge_conv_radial` reads the
+radial network is evaluated at knots, with two derivatives; `edge_conv_radial` reads the
 quintics between them, forward and twice backward, and gradients reach the network by its knots.
 """
 
 import copy
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -27,7 +28,7 @@ from e3md.fused.radial import (
 )
 from e3md.model.radial import XPLOREnvelope
 
-KNOTS = 128
+SPACING = 0.05  # Å between knots: forces to 1e-6 of the largest
 
 
 class LearnedTable(nn.Module):
@@ -36,20 +37,23 @@ class LearnedTable(nn.Module):
     basis_jets: Tensor
     columns: Tensor
 
-    def __init__(self, network: nn.Module, basis_jets: Tensor, columns: Tensor) -> None:
-        """basis_jets: (3, n_tables · KNOTS, n_basis), derivatives per spacing of the knots."""
+    def __init__(
+        self, network: nn.Module, basis_jets: Tensor, columns: Tensor, n_tables: int
+    ) -> None:
+        """basis_jets: (3, n_tables · n_knots, n_basis), derivatives per spacing of the knots."""
         super().__init__()
         self.network = network
+        self.n_tables = n_tables
         self.register_buffer("basis_jets", basis_jets)
         self.register_buffer("columns", columns)
         self.complete = columns.equal(torch.arange(len(columns)))
 
     def forward(self, radial: Tensor) -> Tensor:
-        """radial: not used -> (n_tables, KNOTS, n_groups, 3, 16)."""
+        """radial: not used -> (n_tables, n_knots, n_groups, 3, 16)."""
         jets = network_jets(self.network, self.basis_jets)
         if not self.complete:
             jets = nn.functional.pad(jets, (0, 1)).index_select(2, self.columns)
-        grouped = jets.view(3, -1, KNOTS, jets.shape[2] // GROUP, GROUP)
+        grouped = jets.view(3, self.n_tables, -1, jets.shape[2] // GROUP, GROUP)
         return grouped.permute(1, 2, 3, 0, 4).contiguous()
 
 
@@ -74,14 +78,15 @@ def training_form(model: nn.Module, reach: Reach) -> nn.Module:
     embedding = fast.edge_embedding
     keys, chosen = pairs_with_tables(embedding.radial, embedding.n_species, by_neighbor=False)
     first, last = 0.9 * reach.shortest, reach.cutoff * LAST_KNOT
-    knots = torch.linspace(first, last, KNOTS, dtype=torch.float64)
+    n_knots = math.ceil((last - first) / SPACING) + 1
+    knots = torch.linspace(first, last, n_knots, dtype=torch.float64)
     jets = _basis_jets(embedding.radial, knots, keys)
     for layer in fast.layers:
         name, convolution = network_name(layer), layer.convolution
         paths, columns = table_columns(convolution.paths)
         layer.convolution = RadialConvolution(paths, convolution, embedding, chosen)
         layer.convolution.grid[:] = torch.stack([knots[0], knots[1] - knots[0]])
-        setattr(layer, name, LearnedTable(getattr(layer, name), jets, columns))
+        setattr(layer, name, LearnedTable(getattr(layer, name), jets, columns, len(keys)))
     if not any(needs_basis(layer) for layer in fast.layers):
         fast.edge_embedding = BareEdges()
     use_fused_linear(fast)
@@ -90,7 +95,7 @@ def training_form(model: nn.Module, reach: Reach) -> nn.Module:
 
 
 def _basis_jets(basis: nn.Module, knots: Tensor, keys: Tensor) -> Tensor:
-    """(3, n_tables · KNOTS, n_basis) in the dtype of the basis."""
+    """(3, n_tables · n_knots, n_basis) in the dtype of the basis."""
     exact = copy.deepcopy(basis).double()
     spacing = knots[1] - knots[0]
     rows = []

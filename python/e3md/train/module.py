@@ -35,12 +35,15 @@ class PotentialTraining(lightning.LightningModule):
         self.reach = reach
 
     def on_fit_start(self) -> None:
-        # in a tuple, as they are the same weights once more and not submodules
+        # in tuples, as they are the same weights once more and not submodules
         self.fast = tuple(training_form(m, self.reach) for m in (self.model, self.average))
+        self.learned = tuple(p for p in self.model.parameters() if p.requires_grad)
+        pairs = zip(self.model.parameters(), self.average.parameters(), strict=True)
+        self.averaged = tuple((own, mean) for own, mean in pairs if own.is_floating_point())
 
     def backward(self, loss: Tensor, *_: Any, **__: Any) -> None:
         # To the parameters only: nobody asks for third derivatives to the edge vectors.
-        loss.backward(inputs=[p for p in self.model.parameters() if p.requires_grad])
+        loss.backward(inputs=list(self.learned))
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
         prediction = predict(self.fast[0], batch.graph, create_graph=True)
@@ -61,11 +64,8 @@ class PotentialTraining(lightning.LightningModule):
         step = self.global_step
         decay = min(self.config.ema_decay, step / (step + 10))
         with torch.no_grad():
-            own, average = list(self.model.parameters()), list(self.average.parameters())
-            floating = [k for k, p in enumerate(own) if p.is_floating_point()]
-            torch._foreach_lerp_(
-                [average[k] for k in floating], [own[k] for k in floating], 1 - decay
-            )
+            own, average = zip(*self.averaged, strict=True)
+            torch._foreach_lerp_(average, own, 1 - decay)
 
     def on_validation_epoch_start(self) -> None:
         self.valid_sums = torch.zeros(8, dtype=torch.float64, device=self.device)
@@ -106,6 +106,7 @@ class PotentialTraining(lightning.LightningModule):
             lr=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
             amsgrad=self.config.amsgrad,
+            fused=True,
         )
         if self.config.schedule == "plateau":
             plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=self.config.patience)
