@@ -115,10 +115,33 @@ def test_empty_inputs() -> None:
     assert torch.autograd.grad(out.sum(), a)[0].shape == a.shape
 
 
-def test_weights_that_need_gradients_are_refused() -> None:
-    x, weight = torch.zeros(2, 3), torch.zeros(3, 3, requires_grad=True)
-    with pytest.raises(RuntimeError, match="must not need a gradient"):
-        ops.irreps_linear(x, [weight], [1.0], [0, 1, 0], 3)
+@pytest.mark.parametrize("by_species", [False, True], ids=["shared", "by species"])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_linear_is_differentiable_in_its_weights(by_species: bool, transposed: bool) -> None:
+    blocks, scales = [0, 1, 3, 2, 3, 0], [0.5, 2.0]  # 2x0e -> 4x0e at 3, 1x1o -> 1x1o at 0
+    types = torch.tensor([1, 0, 1, 1]) if by_species else None
+    lead = (3,) if by_species else ()  # no atom of the last species
+    weights = [
+        torch.randn(*lead, *shape, dtype=torch.float64, requires_grad=True)
+        for shape in ((2, 4), (1, 1))
+    ]
+    x = torch.randn(4, 7 if transposed else 5, dtype=torch.float64, requires_grad=True)
+
+    def linear(x: Tensor, *weights: Tensor) -> Tensor:
+        dim_out = 5 if transposed else 7
+        return ops.irreps_linear(x, list(weights), scales, blocks, dim_out, transposed, types)
+
+    assert torch.autograd.gradcheck(linear, (x, *weights))
+    assert torch.autograd.gradgradcheck(linear, (x, *weights))
+
+
+def test_linear_by_species_is_each_species_alone() -> None:
+    weights = torch.randn(3, 2, 4, dtype=torch.float64)
+    types, x = torch.tensor([2, 0, 2]), torch.randn(3, 2, dtype=torch.float64)
+    found = ops.irreps_linear(x, [weights], [1.0], [0, 1, 0], 4, False, types)
+    torch.testing.assert_close(found, torch.einsum("nc,ncd->nd", x, weights[types]), **CLOSE)
+    with pytest.raises(RuntimeError, match="type is out of range"):
+        ops.irreps_linear(x, [weights], [1.0], [0, 1, 0], 4, False, types + 1)
 
 
 def test_a_model_without_tables_says_so() -> None:
