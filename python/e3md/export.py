@@ -16,7 +16,7 @@ from e3md import __version__
 from e3md.data.statistics import Statistics
 from e3md.fused.committee import tabulated_committee
 from e3md.fused.knots import TableError, tabulated
-from e3md.model.build import set_dtype
+from e3md.model.build import network_dtype, set_dtype
 from e3md.model.committee import Committee, members_of
 from e3md.model.config import ModelConfig
 
@@ -60,7 +60,7 @@ def save_model(
     Returns:
         A line on the tables and their error, or on why there are none.
     """
-    dtype = next(model.parameters()).dtype
+    dtype = network_dtype(model)
     module, tables, remark = _arrange(model.cpu().eval(), config.cutoff, statistics.species, exact)
     set_dtype(module, dtype)
     metadata = {

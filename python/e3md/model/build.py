@@ -50,6 +50,15 @@ def set_dtype(model: nn.Module, dtype: torch.dtype) -> None:
             tensor.data = tensor.data.to(dtype)
 
 
+def network_dtype(model: nn.Module) -> torch.dtype:
+    """What a model computes in."""
+    return next(
+        tensor.dtype
+        for name, tensor in model.named_parameters()
+        if tensor.is_floating_point() and not stays_double(name)
+    )
+
+
 def stays_double(name: str) -> bool:
     """Whether a parameter or buffer is float64 in every model.
 
