@@ -76,7 +76,7 @@ class Setup:
         """The first n batches, or the whole epoch."""
         frames = read_frames([Path(self.frames)], DataKeys())
         frames = frames[: n * self.batch_size if n else None]
-        samples = _samples(frames, tuple(self.species), dtype)
+        samples = _samples(frames, tuple(self.species), self.cutoff, dtype)
         size = self.batch_size
         return [collate(samples[k : k + size]) for k in range(0, len(samples), size)]
 
@@ -87,7 +87,7 @@ def write_setup(case: Case, system: System, data: Path, steps: int, folder: Path
     write(path, [_labelled(f) for f in read_frames([data / system.file], DataKeys())[:FRAMES]])
     frames = read_frames([path], DataKeys())
     reference = reference_energies(frames)
-    samples = _samples(frames, reference.species, torch.float64)
+    samples = _samples(frames, reference.species, CUTOFF, torch.float64)
     edges = [s.graph.edge_index.shape[1] for s in samples]
     found = collect_statistics(frames, reference, edges)
     setup = Setup(
@@ -107,8 +107,10 @@ def _labelled(frame: Frame) -> Atoms:
     return atoms
 
 
-def _samples(frames: Sequence[Frame], species: tuple[str, ...], dtype: torch.dtype) -> list[Sample]:
-    return build_samples(frames, species, CUTOFF, dtype, None, "graphs")
+def _samples(
+    frames: Sequence[Frame], species: tuple[str, ...], cutoff: float, dtype: torch.dtype
+) -> list[Sample]:
+    return build_samples(frames, species, cutoff, dtype, None, "graphs")
 
 
 def command(case: Case, environments: Path, *arguments: str) -> list[str]:

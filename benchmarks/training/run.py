@@ -119,7 +119,9 @@ parser.add_argument("--data", type=Path, required=True)
 parser.add_argument("--make-peers", action="store_true")
 parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=SYSTEMS)
 parser.add_argument("--models", nargs="+", default=list(CASES), choices=CASES)
-parser.add_argument("--modes", nargs="+", default=["eager", "compile"], help="of peers that have it")
+parser.add_argument(
+    "--modes", nargs="+", default=["eager", "compile"], help="of peers that have it"
+)
 parser.add_argument("--steps", type=int, default=20, help="of the loss curves")
 parser.add_argument("--exact", action="store_true", help="loss curves without splines")
 parser.add_argument("--dtype", default="float32", help="of the times; the curves are in float64")
