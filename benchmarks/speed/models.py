@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,12 +65,12 @@ def make(name: str, species: Sequence[str], family: str, folder: Path, environme
     return path
 
 
-def make_environments(folder: Path) -> None:
-    """Install the peers, each in an environment of its own."""
-    for name, package in PACKAGES.items():
+def make_environments(folder: Path, names: Iterable[str] = PACKAGES) -> None:
+    """Install peers, each in an environment of its own."""
+    for name in names:
         if (folder / name).exists():
             continue
         subprocess.run(["python3", "-m", "venv", str(folder / name)], check=True)
         pip = [str(folder / name / "bin" / "pip"), "install", "-q"]
         subprocess.run([*pip, "torch==2.13.0"], check=True)
-        subprocess.run([*pip, package], check=True)
+        subprocess.run([*pip, PACKAGES[name]], check=True)
