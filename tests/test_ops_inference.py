@@ -158,17 +158,28 @@ ISA_SCRIPT = """
 import torch
 from laws import CONFIGS, build, to_graph
 from conftest import random_structure
+from test_fused_training import force_loss
 from test_ops_inference import edge_gradient
 from e3md.fused import fuse
-for name, config in CONFIGS.items():
+from e3md.fused.training import Reach, training_form
+from e3md.model.build import set_dtype
+
+def show(*words, numbers):
+    print(*words, " ".join(f"{x:.17g}" for x in numbers.flatten().tolist()))
+
+for name in ("nequip-l2-both", "nequip-l3-zbl", "mace-1o", "schnet", "so3net"):
+    config = CONFIGS[name]
     for dtype in (torch.float32, torch.float64):
-        fused = fuse(build(config), config.cutoff, (256, 256)).double()
+        fused = fuse(build(config), config.cutoff, (64, 64)).double()
         fused.tabulate(True)
-        from e3md.model.build import set_dtype
         set_dtype(fused, dtype)
         graph = to_graph(random_structure(9, seed=8), config, dtype)
-        _, g = edge_gradient(fused, graph, False)
-        print(name, dtype, " ".join(f"{x:.17g}" for x in g.flatten().tolist()))
+        show(name, dtype, numbers=edge_gradient(fused, graph, False)[1])
+        model = build(config, dtype)
+        learned = [p for p in model.parameters() if p.requires_grad]
+        loss = force_loss(training_form(model, Reach(1.5, config.cutoff)), graph)
+        found = torch.autograd.grad(loss, learned, allow_unused=True)
+        show(name, dtype, numbers=torch.cat([g.flatten() for g in found if g is not None]))
 """
 
 
