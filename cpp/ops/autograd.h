@@ -1,7 +1,7 @@
 #pragma once
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
-#include <torch/torch.h>
 
 // What the files that register autograd share.
 

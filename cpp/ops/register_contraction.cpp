@@ -1,6 +1,7 @@
 // Schemas and autograd of symmetric_contraction. Gradients to the weights are for training, where
 // second derivatives are fused loops too; without them a second derivative goes through the
 // composite.
+#include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include <tuple>

@@ -1,5 +1,7 @@
 // Schemas and autograd of edge_conv_radial. Gradients to the table are for training, where second
 // derivatives are fused loops too; without them a second derivative goes through the composite.
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/library.h>
 
 #include <tuple>
