@@ -50,13 +50,13 @@ def draw_comparison(families: Sequence[tuple[Family, Sequence[Any]]], path: Path
                 )
                 axes.plot(error, at, ls="", **{"marker": "o", **style})
     axes.set_yticks(range(len(lines)), [label for label, *_ in lines])
-    axes.invert_yaxis()
+    axes.set_ylim(len(lines) - 0.4, -0.6)
     axes.set(xscale="log", xlabel="test force error (meV/Å), MAE or RMSE as the source defines")
     _plain_ticks(axes.xaxis)
     axes.grid(axis="x", alpha=0.3)
     axes.plot([], [], "D", color="C3", label="e3md")
     axes.plot([], [], "o", color="0.6", label="published")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, ncols=2, frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0))
     figure.savefig(path)
 
 
