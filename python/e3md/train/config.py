@@ -50,7 +50,7 @@ class TrainingConfig(_Section):
         None, ge=1, description="in place of batch_size: most neighbor pairs per step and process"
     )
     optimizer: Literal["adam", "adamw"] = "adam"
-    amsgrad: bool = True
+    amsgrad: bool = Field(False, description="steps by the largest second moment so far")
     learning_rate: float = Field(0.006, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["cosine", "plateau"] = Field(
