@@ -15,6 +15,7 @@ from e3md.model.filters import FilterNetwork
 from e3md.model.radial import MLP
 from laws import CONFIGS, build, to_graph
 
+DEFAULT_SPACING = training.SPACING
 SHORTEST = 1.5  # Å, below that of random_structure
 
 
@@ -45,6 +46,16 @@ def test_predictions_are_the_models(config: ModelConfig) -> None:
     expected, found = predict(model, graph), predict(fast, graph)
     torch.testing.assert_close(found.energies, expected.energies, atol=1e-8, rtol=0)
     torch.testing.assert_close(found.forces, expected.forces, atol=1e-7, rtol=1e-7)
+
+
+def test_the_default_spacing_keeps_forces(
+    config: ModelConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "SPACING", DEFAULT_SPACING)
+    model, graph = build(config), batch(config)
+    expected = predict(model, graph).forces
+    found = predict(training_form(model, Reach(SHORTEST, config.cutoff)), graph).forces
+    assert float((found - expected).abs().max() / expected.abs().max()) < 1e-5
 
 
 def test_gradients_of_a_force_loss_are_the_models(config: ModelConfig) -> None:

@@ -2,6 +2,7 @@
 // come here; molecular dynamics does not.
 #include <torch/torch.h>
 
+#include "autograd.h"
 #include "edge_conv_radial.h"
 #include "edge_conv_radial_kernel.h"
 
@@ -59,11 +60,9 @@ int64_t widest(const Tensor& paths) { return paths.select(1, 6).max().item<int64
 Tensor composite_edge_conv_radial(const Tensor& h, const Tensor& edge_vec, const Tensor& types,
                                   const Tensor& edge_index, const RadialTables& tables, bool solid,
                                   int64_t n_local, int64_t dim_out) {
-  static const auto edge_conv =
-      c10::Dispatcher::singleton()
-          .findSchemaOrThrow("e3md::edge_conv", "")
-          .typed<Tensor(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                        const Tensor&, const Tensor&, int64_t, int64_t)>();
+  using Signature = Tensor(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                           const Tensor&, const Tensor&, const Tensor&, int64_t, int64_t);
+  static const auto edge_conv = find_op<Signature>("e3md::edge_conv");
   const Tensor r = edge_vec.square().sum(1).sqrt();
   const Tensor direction = solid ? edge_vec : edge_vec / r.unsqueeze(1);
   const Tensor features = h.size(1) ? h : at::ones({h.size(0), widest(tables.paths)}, h.options());

@@ -5,10 +5,11 @@
 //         * Y[e, sh_offset + m2] * W[e, weight_offset + c],   c < mul
 // is linear in each argument. edge_conv = dT/dg, edge_conv_h = dT/dh, edge_conv_yw = (dT/dY,
 // dT/dW); the derivatives of each are the others again, hence derivatives of every order exist.
-#include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
 #include <tuple>
+
+#include "autograd.h"
 
 namespace e3md {
 namespace {
@@ -44,11 +45,6 @@ TORCH_LIBRARY(e3md, m) {
 struct Graph {
   Tensor edge_index, paths, cg_index, cg_value;
 };
-
-template <class Signature>
-auto find_op(const char* name) {
-  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
-}
 
 using ConvSignature = Tensor(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                              const Tensor&, const Tensor&, const Tensor&, int64_t, int64_t);
