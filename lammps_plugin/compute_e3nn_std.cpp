@@ -13,6 +13,7 @@ ComputeE3nnStd::ComputeE3nnStd(LAMMPS* lmp, int n, char** arguments) : Compute(l
   if (n != 3)
     error->all(FLERR, "compute e3nn/std takes no arguments: write 'compute ID group e3nn/std'");
   peratom_flag = 1;
+  timeflag = 1;  // who asks says on which steps; only on these are the members told apart
   size_peratom_cols = 0;
 }
 

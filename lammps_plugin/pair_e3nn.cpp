@@ -9,6 +9,7 @@
 
 #include "atom.h"
 #include "comm.h"
+#include "compute.h"
 #include "device.h"
 #include "e3md/committee.h"
 #include "e3md/error.h"
@@ -172,7 +173,7 @@ void PairE3nn::init_style() {
   // A hybrid style asked for these when its sub-styles had no model yet.
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
   force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
-  members_wanted_ = !modify->get_compute_by_style("^e3nn/std$").empty();
+  deviations_of_ = modify->get_compute_by_style("^e3nn/std$");
   if (!warm_) warm_up();
 }
 
@@ -269,24 +270,26 @@ void PairE3nn::follow_reneighboring() {
   last_build_ = neighbor->lastcall;
 }
 
-e3md::Result PairE3nn::evaluate() {
+e3md::Result PairE3nn::evaluate(bool members) {
   const e3md::Graph& graph = graph_->build(*atom, *list);
   exchanger_->set_nodes(graph_->atoms(), graph.n_local, atom->nlocal + atom->nghost);
   // With several ranks always lent, also to a rank without ghosts: exchanges are collective.
   e3md::GhostExchanger* lent = comm->nprocs > 1 ? exchanger_.get() : nullptr;
-  return potential_->evaluate(graph, {vflag_atom || cvflag_atom, members_wanted_}, lent);
+  return potential_->evaluate(graph, {vflag_atom || cvflag_atom, members}, lent);
 }
 
 void PairE3nn::compute(int eflag, int vflag) {
   ev_init(eflag, vflag);
   follow_reneighboring();
+  const bool members = std::any_of(deviations_of_.begin(), deviations_of_.end(),
+                                   [&](Compute* c) { return c->matchstep(update->ntimestep); });
   e3md::Result result;
-  const std::string message = message_of([&] { result = evaluate(); });
+  const std::string message = message_of([&] { result = evaluate(members); });
   if (!message.empty()) stop("Step " + std::to_string(update->ntimestep) + ": " + message);
   add_forces(result);
   if (eflag_either) add_energies(result);
   if (vflag_either) add_virials(result);
-  if (members_wanted_) keep_members(result);
+  if (members) keep_members(result);
 }
 
 int PairE3nn::n_members() const { return potential_->metadata().members; }
@@ -301,9 +304,11 @@ void PairE3nn::keep_members(e3md::Result& result) {
 const std::vector<double>& PairE3nn::force_deviations() {
   const bool current =
       member_step_ == update->ntimestep && member_atoms_ == atom->nlocal + atom->nghost;
-  raise(current ? ""
-                : "compute e3nn/std: forces were not evaluated on this step, or atoms came or went "
-                  "since. Write 'run 0' before.");
+  raise(current
+            ? ""
+            : "compute e3nn/std: the members were not told apart on this step: nobody announced "
+              "to ask for it (dump, thermo and fix halt do), or atoms came or went since. Write "
+              "'run 0' before.");
   if (deviations_) return *deviations_;
   const int n = n_members();
   if (comm->nprocs > 1) exchanger_->reverse(member_forces_.data(), 3 * n);

@@ -48,7 +48,7 @@ class PairE3nn : public Pair {
   void warm_up();
   std::string types_text() const;
   void follow_reneighboring();
-  e3md::Result evaluate();
+  e3md::Result evaluate(bool members);
   void keep_members(e3md::Result& result);
   void add_energies(const e3md::Result& result);
   void add_forces(const e3md::Result& result);
@@ -63,8 +63,8 @@ class PairE3nn : public Pair {
   std::unique_ptr<e3md::Potential> potential_;
   std::unique_ptr<LammpsGraph> graph_;
   std::unique_ptr<LammpsExchanger> exchanger_;
-  bool members_wanted_ = false;        ///< by a compute e3nn/std
-  std::vector<double> member_forces_;  ///< (n_nodes, n_members, 3) eV/Å, of the last evaluation
+  std::vector<Compute*> deviations_of_;  ///< the computes e3nn/std
+  std::vector<double> member_forces_;    ///< (n_nodes, n_members, 3) eV/Å, of the last evaluation
   std::optional<std::vector<double>> deviations_;  ///< (n_local), once asked for
   bigint member_step_ = -1;                        ///< of the last evaluation
   int member_atoms_ = 0;                           ///< own atoms and ghosts at the last evaluation

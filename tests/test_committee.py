@@ -51,7 +51,7 @@ def test_everything_is_the_mean_of_the_members(files: Files) -> None:
     alone = [results(path, atoms) for path in files.members]
     for key in ("energy", "free_energy", "energies", "forces", "stress", "stresses"):
         mean = np.mean([one[key] for one in alone], axis=0)
-        np.testing.assert_allclose(found[key], mean, rtol=1e-12, atol=1e-13, err_msg=key)
+        np.testing.assert_allclose(found[key], mean, rtol=1e-9, atol=1e-10, err_msg=key)
 
 
 @pytest.mark.parametrize("pbc", [True, False])
@@ -107,7 +107,7 @@ def test_hessian_and_descriptors(files: Files) -> None:
     calculator = E3Calculator(files.committee)
     alone = [E3Calculator(path) for path in files.members]
     mean = np.mean([one.get_hessian(atoms) for one in alone], axis=0)
-    np.testing.assert_allclose(calculator.get_hessian(atoms), mean, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(calculator.get_hessian(atoms), mean, rtol=1e-8, atol=1e-9)
     beside = np.concatenate([one.get_descriptors(atoms) for one in alone], axis=1)
     np.testing.assert_allclose(calculator.get_descriptors(atoms), beside, rtol=1e-12, atol=1e-13)
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -18,19 +19,22 @@ struct RadialArguments {
   at::Tensor h, edge_vec, types, edge_index;
   RadialTables tables;
   bool solid;
+  int64_t n_gradients;  ///< how often edge_vec was given
 
   RadialArguments(const at::Tensor& h_, const at::Tensor& edge_vec_, const at::Tensor& types_,
                   const at::Tensor& edge_index_, at::TensorList tables_, bool solid_)
       : h(h_.contiguous()),
-        edge_vec(edge_vec_.contiguous()),
+        edge_vec((edge_vec_.dim() == 3 ? edge_vec_.select(0, 0) : edge_vec_).contiguous()),
         types(types_.contiguous()),
         edge_index(edge_index_.contiguous()),
         tables(tables_),
-        solid(solid_) {
+        solid(solid_),
+        n_gradients(edge_vec_.dim() == 3 ? edge_vec_.size(0) : 1) {
     TORCH_CHECK(
         edge_index.scalar_type() == at::kLong && edge_index.dim() == 2 && edge_index.size(0) == 2 &&
             edge_vec.dim() == 2 && edge_vec.size(1) == 3 && edge_vec.size(0) == edge_index.size(1),
-        "edge_conv_radial: edge_index must be int64 (2, n_edges) and edge_vec (n_edges, 3)");
+        "edge_conv_radial: edge_index must be int64 (2, n_edges) and edge_vec (n_edges, 3) or "
+        "(n_gradients, n_edges, 3)");
     TORCH_CHECK(types.scalar_type() == at::kLong && types.dim() == 1 && h.dim() == 2 &&
                     types.size(0) == h.size(0),
                 "edge_conv_radial: types must be int64 (n_nodes) and h (n_nodes, columns), not ",
@@ -49,6 +53,25 @@ struct RadialArguments {
   }
 };
 
+/// Paths that follow one another with equal terms read the same ones, which tells the loops so.
+template <class T>
+void share_terms(conv::Tables<T>& products) {
+  const auto* terms = products.terms.data();
+  const auto equal = [](const kernels::Term<T>& a, const kernels::Term<T>& b) {
+    return a.pair == b.pair && a.column == b.column && a.value == b.value;
+  };
+  for (size_t k = 1; k < products.paths.size(); ++k) {
+    const kernels::Path& before = products.paths[k - 1];
+    kernels::Path& path = products.paths[k];
+    if (path.n_in != before.n_in || path.n_out != before.n_out ||
+        !std::equal(terms + path.term_begin, terms + path.term_end, terms + before.term_begin,
+                    terms + before.term_end, equal))
+      continue;
+    path.term_begin = before.term_begin;
+    path.term_end = before.term_end;
+  }
+}
+
 template <class T>
 struct PreparedRadial {
   conv::Tables<T> products;
@@ -64,6 +87,7 @@ struct PreparedRadial {
     const bool has_in = a.h.size(1) > 0;
     const conv::Widths widths{has_in ? a.h.size(1) : INT32_MAX, n_sh, n_columns, dim_out};
     products = conv::read_tables<T>(tables.paths, tables.cg_index, tables.cg_value, widths, false);
+    share_terms(products);
     for (const auto& path : products.paths)
       TORCH_CHECK(path.weight_offset % kernels::kTableGroup == 0 && (has_in || path.n_in == 1),
                   "edge_conv_radial: a path begins inside a group of columns, or needs features");
@@ -95,10 +119,14 @@ struct PreparedRadial {
     problem.terms = products.terms.data();
     problem.n_paths = static_cast<int64_t>(products.paths.size());
     problem.max_pairs = products.max_pairs;
+    problem.n_gradients = a.n_gradients;
+    problem.n_edges = a.edge_index.size(1);
+    TORCH_CHECK(problem.n_paths % problem.n_gradients == 0, "edge_conv_radial: ", problem.n_paths,
+                " paths cannot be shared out among ", problem.n_gradients, " gradients");
   }
 
   int64_t scratch_size() const {
-    return kernels::radial_scratch_size(problem.dim_sh, problem.max_pairs);
+    return kernels::radial_scratch_size(problem.dim_sh, problem.max_pairs, problem.n_gradients);
   }
 };
 

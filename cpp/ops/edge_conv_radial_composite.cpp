@@ -63,6 +63,8 @@ Tensor composite_edge_conv_radial(const Tensor& h, const Tensor& edge_vec, const
   using Signature = Tensor(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                            const Tensor&, const Tensor&, const Tensor&, int64_t, int64_t);
   static const auto edge_conv = find_op<Signature>("e3md::edge_conv");
+  TORCH_CHECK(edge_vec.dim() == 2,
+              "edge_conv_radial: several gradients to edge_vec have no second derivatives");
   const Tensor r = edge_vec.square().sum(1).sqrt();
   const Tensor direction = solid ? edge_vec : edge_vec / r.unsqueeze(1);
   const Tensor features = h.size(1) ? h : at::ones({h.size(0), widest(tables.paths)}, h.options());

@@ -79,15 +79,18 @@ struct DifferentiateRadial {
     }
   }
 
+  /// n_paths paths with the same terms, from `path` on; lanes (kBlock, dim_sh + 1).
   static void run(const Path& path, const RadialBlock<T>& block, const T* coefficient, const T* g,
-                  const Scratch<T>* s, const Term<T>* terms, int64_t dim_sh) {
+                  const Scratch<T>* s, const Term<T>* terms, int64_t dim_sh, int64_t n_paths,
+                  T* lane_sums) {
     const int n_pairs = (M_IN > 0 ? M_IN : path.n_in) * (M_OUT > 0 ? M_OUT : path.n_out);
     for (int b = 0; b < block.n; ++b) {
       Sums sums;
       for (int k = 0; k < n_pairs; ++k) sums.pairs[k] = Vec<T>{};
       sums.radial = Vec<T>{};
-      for_channels<T, DifferentiateRadial>(path, block, coefficient, g, s, b, &sums);
-      auto* lanes = reinterpret_cast<Vec<T>*>(s->lanes) + b * (dim_sh + 1);
+      for (int64_t n = 0; n < n_paths; ++n)
+        for_channels<T, DifferentiateRadial>((&path)[n], block, coefficient, g, s, b, &sums);
+      auto* lanes = reinterpret_cast<Vec<T>*>(lane_sums) + b * (dim_sh + 1);
       for (int t = path.term_begin; t < path.term_end; ++t)
         lanes[terms[t].column] += terms[t].value * sums.pairs[terms[t].pair];
       lanes[dim_sh] += sums.radial;
@@ -123,18 +126,28 @@ void chain_rule(const RadialProblem<T>& p, int n, const Scratch<T>& s, T* grad_v
   }
 }
 
+/// Paths from `first` on that have the same terms.
+template <class T>
+int64_t same_terms(const RadialProblem<T>& p, int64_t first) {
+  int64_t n = 1;
+  while (first + n < p.n_paths && p.paths[first + n].term_begin == p.paths[first].term_begin) ++n;
+  return n;
+}
+
 template <class T>
 void convolve(const RadialProblem<T>& p, T* out, int64_t begin, int64_t end, T* memory) {
-  const Scratch<T> s(memory, p.dim_sh, p.max_pairs);
+  const Scratch<T> s(memory, p.dim_sh, p.max_pairs, p.n_gradients);
   for (int64_t i = begin; i < end; ++i) {
     T* row = out + i * p.dim_out;
     for (int64_t k = 0; k < p.dim_out; ++k) row[k] = 0;
     for (int64_t at = p.owner_begin[i]; at < p.owner_begin[i + 1]; at += kBlock) {
       const auto block = make_block(p, i, at, p.owner_begin[i + 1], s);
-      for (int64_t k = 0; k < p.n_paths; ++k) {
+      for (int64_t k = 0, n; k < p.n_paths; k += n) {
+        n = same_terms(p, k);
         contract_sh(p.terms, p.paths[k], s.sh, s.coefficient);
-        for_components<T, ConvolveRadial>(p.paths[k], block, s.coefficient, row, s.basis,
-                                          p.dim_in > 0);
+        for (int64_t same = k; same < k + n; ++same)
+          for_components<T, ConvolveRadial>(p.paths[same], block, s.coefficient, row, s.basis,
+                                            p.dim_in > 0);
       }
     }
   }
@@ -143,7 +156,8 @@ void convolve(const RadialProblem<T>& p, T* out, int64_t begin, int64_t end, T* 
 template <class T>
 void differentiate(const RadialProblem<T>& p, const T* g, T* grad_vec, T* grad_in, int64_t begin,
                    int64_t end, T* memory) {
-  const Scratch<T> s(memory, p.dim_sh, p.max_pairs);
+  const Scratch<T> s(memory, p.dim_sh, p.max_pairs, p.n_gradients);
+  const int64_t gradient_lanes = kBlock * (p.dim_sh + 1) * Simd<T>::kWidth;
   for (int64_t i = begin; i < end; ++i) {
     for (int64_t at = p.owner_begin[i]; at < p.owner_begin[i + 1]; at += kBlock) {
       auto block = make_block(p, i, at, p.owner_begin[i + 1], s);
@@ -151,15 +165,20 @@ void differentiate(const RadialProblem<T>& p, const T* g, T* grad_vec, T* grad_i
         if (p.dim_in == 0) block.in[b] = nullptr;
         block.grad_in[b] = grad_in ? grad_in + p.neighbor[at + b] * p.dim_in : nullptr;
       }
-      const int64_t n_rows = block.n * (p.dim_sh + 1);
-      for (int64_t k = 0; k < n_rows * Simd<T>::kWidth; ++k) s.lanes[k] = 0;
-      for (int64_t k = 0; k < p.n_paths; ++k) {
+      for (int64_t k = 0; k < p.n_gradients * gradient_lanes; ++k) s.lanes[k] = 0;
+      for (int64_t k = 0, n; k < p.n_paths; k += n) {
+        n = same_terms(p, k);
         contract_sh(p.terms, p.paths[k], s.sh, s.coefficient);
-        for_components<T, DifferentiateRadial>(p.paths[k], block, s.coefficient, g + i * p.dim_out,
-                                               &s, p.terms, p.dim_sh);
+        const int64_t together = p.n_gradients > 1 ? 1 : n;
+        for (int64_t same = k; same < k + n; same += together)
+          for_components<T, DifferentiateRadial>(p.paths[same], block, s.coefficient,
+                                                 g + i * p.dim_out, &s, p.terms, p.dim_sh, together,
+                                                 s.lanes + same % p.n_gradients * gradient_lanes);
       }
-      sum_lanes(s.lanes, n_rows, s.sums);
-      chain_rule(p, block.n, s, grad_vec + 3 * at);
+      for (int64_t k = 0; k < p.n_gradients; ++k) {
+        sum_lanes(s.lanes + k * gradient_lanes, block.n * (p.dim_sh + 1), s.sums);
+        chain_rule(p, block.n, s, grad_vec + 3 * (k * p.n_edges + at));
+      }
     }
   }
 }

@@ -40,15 +40,17 @@ struct RadialProblem {
   SplineTable<T> table;
   const HarmonicTerm<T>* harmonics;
   int64_t n_harmonics;
-  bool solid;  ///< harmonics of the edge vector, not of its direction
-  const Path* paths;
+  bool solid;         ///< harmonics of the edge vector, not of its direction
+  const Path* paths;  ///< those with the same terms follow one another
   const Term<T>* terms;
   int64_t n_paths, max_pairs;
+  int64_t n_gradients, n_edges;  ///< path k counts for gradient k % n_gradients
 };
 
 /// Elements of scratch memory, aligned to 64 bytes, that a call of either loop needs.
-inline int64_t radial_scratch_size(int64_t dim_sh, int64_t max_pairs) {
-  return kBlock * (2 * dim_sh + 16 + 2 * kSplineTerms + max_pairs + (kMaxLanes + 1) * (dim_sh + 1));
+inline int64_t radial_scratch_size(int64_t dim_sh, int64_t max_pairs, int64_t n_gradients) {
+  return kBlock * (2 * dim_sh + 16 + 2 * kSplineTerms + max_pairs +
+                   (n_gradients * kMaxLanes + 1) * (dim_sh + 1));
 }
 
 template <class T>
@@ -56,8 +58,8 @@ struct RadialLoops {
   /// out (n_local, dim_out): sums over the edges of receivers [begin, end).
   void (*convolve)(const RadialProblem<T>&, T* out, int64_t begin, int64_t end, T* scratch);
   /// For g (n_local, dim_out): derivatives of sum(g * out) over the edges of receivers
-  /// [begin, end): written to grad_vec (n_edges, 3), added to grad_in (n_nodes, dim_in) if not
-  /// null.
+  /// [begin, end): written to grad_vec (n_gradients, n_edges, 3), added to grad_in (n_nodes,
+  /// dim_in) if not null.
   void (*differentiate)(const RadialProblem<T>&, const T* g, T* grad_vec, T* grad_in, int64_t begin,
                         int64_t end, T* scratch);
 };

@@ -141,8 +141,8 @@ using TrainSecond = TrainRadial<T, M_IN, M_OUT, true>;
 template <class T>
 void train(const RadialProblem<T>& p, const RadialTraining<T>& training, int64_t begin, int64_t end,
            T* memory) {
-  const Scratch<T> s(memory, p.dim_sh, p.max_pairs);
-  const Tangent<T> tangent(memory + radial_scratch_size(p.dim_sh, p.max_pairs), p.dim_sh);
+  const Scratch<T> s(memory, p.dim_sh, p.max_pairs, 1);
+  const Tangent<T> tangent(memory + radial_scratch_size(p.dim_sh, p.max_pairs, 1), p.dim_sh);
   const bool second = training.edge_dot != nullptr;
   for (int64_t i = begin; i < end; ++i) {
     T* to_g = second ? training.to_g + i * p.dim_out : nullptr;

@@ -17,9 +17,9 @@ struct Scratch {
   T *basis, *slope;              ///< (kSplineTerms) each: of the weights and of their derivative
   T* coefficient;                ///< (max_pairs)
   T* sums;                       ///< (kBlock, dim_sh + 1): of each edge to sh and r
-  T* lanes;                      ///< (kBlock, dim_sh + 1, kMaxLanes)
+  T* lanes;                      ///< (n_gradients, kBlock, dim_sh + 1, kMaxLanes)
 
-  Scratch(T* memory, int64_t dim_sh, int64_t max_pairs) {
+  Scratch(T* memory, int64_t dim_sh, int64_t max_pairs, int64_t n_gradients) {
     const auto take = [&](int64_t rows) {
       T* taken = memory;
       memory += rows * kBlock;
@@ -30,7 +30,7 @@ struct Scratch {
     basis = take(kSplineTerms), slope = take(kSplineTerms);
     coefficient = take(max_pairs);
     sums = take(dim_sh + 1);
-    lanes = take(kMaxLanes * (dim_sh + 1));
+    lanes = take(n_gradients * kMaxLanes * (dim_sh + 1));
   }
 };
 

@@ -21,6 +21,8 @@ TORCH_LIBRARY_FRAGMENT(e3md, m) {
   // edge_conv with sh and weights made from edge_vec (n_edges, 3): harmonics by recursion, weights
   // from a table of quintic splines. h (n_nodes, dim_in), dim_in = 0: ones. types int64 (n_nodes).
   // tables: see RadialTables. solid: harmonics of the edge vector, not of its direction.
+  // edge_vec may be (n, n_edges, 3), n times the same: gradient k is then that of the paths whose
+  // number is k modulo n.
   m.def(
       "edge_conv_radial(Tensor h, Tensor edge_vec, Tensor types, Tensor edge_index, "
       "Tensor[] tables, bool solid, int n_local, int dim_out) -> Tensor");

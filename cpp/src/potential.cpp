@@ -27,21 +27,25 @@ struct CallScope {
 
 /// The graph as the module's arguments. The tensors of types borrow the graph's memory.
 struct Inputs {
-  at::Tensor edge_vec;  // (n_edges, 3), leaf that requires a gradient
+  at::Tensor edge_vec;  // (n_edges, 3) or (copies, n_edges, 3), leaf that requires a gradient
   std::vector<c10::IValue> arguments;
 };
 
-Inputs make_inputs(const Graph& graph, torch::ScalarType dtype, torch::Device device) {
+/// copies: how often the edge vectors come, each with a gradient of its own; 0: once, as a matrix.
+Inputs make_inputs(const Graph& graph, torch::ScalarType dtype, torch::Device device,
+                   int64_t copies = 0) {
   const int64_t n_edges = graph.n_edges();
   at::Tensor edge_index = at::empty({2, n_edges}, at::kLong);
   std::copy(graph.edge_i.begin(), graph.edge_i.end(), edge_index.data_ptr<int64_t>());
   std::copy(graph.edge_j.begin(), graph.edge_j.end(), edge_index.data_ptr<int64_t>() + n_edges);
-  const at::Tensor edge_vec =
+  at::Tensor edge_vec =
       at::from_blob(const_cast<double*>(graph.edge_vec.data()), {n_edges, 3}, at::kDouble);
   const at::Tensor types =
       at::from_blob(const_cast<int64_t*>(graph.types.data()), {graph.n_nodes}, at::kLong);
   Inputs inputs;
-  inputs.edge_vec = edge_vec.to(device, dtype).detach().set_requires_grad(true);
+  edge_vec = edge_vec.to(device, dtype);
+  if (copies > 0) edge_vec = edge_vec.expand({copies, n_edges, 3});
+  inputs.edge_vec = edge_vec.detach().set_requires_grad(true);
   inputs.arguments = {types.to(device), edge_index.to(device), inputs.edge_vec, graph.n_local};
   return inputs;
 }
@@ -112,17 +116,17 @@ at::Tensor host_gradient(const at::Tensor& gradient, const at::Tensor& like) {
   return defined.detach().to(at::kCPU, at::kDouble).contiguous();
 }
 
-/// g = dE/d edge_vec, (n_edges, 3); undefined if the energy does not depend on it.
+/// g = dE/d edge_vec, of its shape; undefined if the energy does not depend on it.
 at::Tensor edge_gradient(const at::Tensor& energies, const Inputs& inputs, bool create_graph) {
   if (!energies.requires_grad()) return {};
   return torch::autograd::grad({energies.sum()}, {inputs.edge_vec}, {}, std::nullopt, create_graph,
                                /*allow_unused=*/true)[0];
 }
 
-/// What one member of a committee says, on the host in double.
+/// What a member of a committee says, or all together, on the host in double.
 struct Member {
-  at::Tensor energies;  // (n_local)
-  at::Tensor g;         // dE/d edge_vec, (n_edges, 3)
+  at::Tensor energies;  // (n_local), or (n_members, n_local)
+  at::Tensor g;         // dE/d edge_vec, (n_edges, 3), or (n_members, n_edges, 3)
 };
 
 void add_mean(const at::Tensor& values, int64_t n_members, std::vector<double>& mean) {
@@ -180,6 +184,7 @@ struct Potential::Impl {
   torch::ScalarType scalar_type;
   mutable torch::jit::Module module;  // calling a method is not const in torch, but changes nothing
   mutable std::vector<torch::jit::Module> members;
+  std::optional<torch::jit::Method> together;  // energies of all members in one pass
 
   /// Atomic energies of the file's module or of a member, (n_local) float64, still attached to
   /// inputs.edge_vec.
@@ -188,6 +193,19 @@ struct Potential::Impl {
     if (energies.dim() != 1 || energies.size(0) != n_local || energies.scalar_type() != at::kDouble)
       throw Error("the model '" + metadata.path + "' does not return a float64 energy per atom");
     return energies;
+  }
+
+  /// Sums over the members, or `each` of them.
+  Member evaluate_together(const Graph& graph, bool each) const {
+    const auto n_members = static_cast<int64_t>(members.size());
+    Inputs inputs = make_inputs(graph, scalar_type, device, each ? n_members : 0);
+    const at::Tensor found = (*together)(inputs.arguments).toTensor();
+    if (found.dim() != 2 || found.size(0) != graph.n_local || found.size(1) != n_members ||
+        found.scalar_type() != at::kDouble)
+      throw Error("the model '" + metadata.path + "' does not return float64 energies per member");
+    const at::Tensor energies = each ? found.t() : found.sum(1);
+    return {energies.detach().to(at::kCPU).contiguous(),
+            host_gradient(edge_gradient(found, inputs, false), inputs.edge_vec)};
   }
 
   /// Also without edges or atoms: the exchange inside the backward pass is collective.
@@ -222,16 +240,17 @@ Potential::Potential(const std::string& path, const std::string& device,
   const torch::Device found = find_device(device);
   torch::jit::Module module = load_module(path, found, scalar_type);
   std::vector<torch::jit::Module> members = members_of(module, metadata);
+  const auto together = module.find_method("member_energies");
   impl_.reset(new Impl{std::move(metadata), used, device, found, scalar_type, std::move(module),
-                       std::move(members)});
+                       std::move(members), together});
   // Two atoms once through the model: the first step of a run then costs no more than the next, and
   // a file whose code does not run here says so now.
   const double r = 0.5 * impl_->metadata.cutoff;
   const Graph dimer{2, 2, {0, 0}, {0, 1}, {0, 1}, {1, 0}, {r, 0, 0, -r, 0, 0}};
   impl_->guarded([&] {
     const Inputs inputs = make_inputs(dimer, impl_->scalar_type, impl_->device);
-    for (torch::jit::Module& member : impl_->members)
-      edge_gradient(impl_->energies(member, inputs, dimer.n_local), inputs, false);
+    if (impl_->together) return void(impl_->evaluate_together(dimer, true));
+    for (torch::jit::Module& member : impl_->members) impl_->evaluate(member, dimer, inputs);
   });
 }
 
@@ -253,18 +272,22 @@ Result Potential::evaluate(const Graph& graph, Wanted wanted, GhostExchanger* ex
   std::vector<double> g(3 * graph.n_edges(), 0.0);  // dE/d edge_vec, mean over the members
   impl_->guarded([&] {
     const GhostExchangeScope lend(exchanger);
-    const Inputs inputs = make_inputs(graph, impl_->scalar_type, impl_->device);
-    // One after another: memory is that of one member, and exchanges come in the same order on
-    // every rank.
-    for (int64_t k = 0; k < n_members; ++k) {
-      const Member one = impl_->evaluate(impl_->members[k], graph, inputs);
+    const auto add = [&](const Member& one) {
       add_mean(one.energies, n_members, result.energies);
       add_mean(one.g, n_members, g);
-      if (!wanted.members) continue;
+      if (!wanted.members) return;
+      double* forces = result.member_forces.data() + 3 * result.member_energies.size();
       result.member_energies.push_back(one.energies.sum().item<double>());
-      add_forces(graph, one.g.data_ptr<double>(), result.member_forces.data() + 3 * k,
-                 3 * n_members);
+      add_forces(graph, one.g.data_ptr<double>(), forces, 3 * n_members);
+    };
+    if (impl_->together) {
+      const Member all = impl_->evaluate_together(graph, wanted.members);
+      if (!wanted.members) return add(all);
+      for (int64_t k = 0; k < n_members; ++k) add({all.energies[k], all.g[k]});
+      return;
     }
+    const Inputs inputs = make_inputs(graph, impl_->scalar_type, impl_->device);
+    for (torch::jit::Module& member : impl_->members) add(impl_->evaluate(member, graph, inputs));
   });
   for (int64_t i = 0; i < graph.n_local; ++i) {
     if (!std::isfinite(result.energies[i])) fail_not_finite(graph, "an energy", i);

@@ -129,7 +129,8 @@ def edge_conv_radial(
 
     Args:
         h: (n_nodes, dim_in) float32 or float64; dim_in = 0: features that are all ones.
-        edge_vec: (n_edges, 3) Å, dtype of h.
+        edge_vec: (n_edges, 3) Å, dtype of h; or (n, n_edges, 3), n times the same, to have the
+            gradients by the remainder of the path's number by n; once differentiable.
         types: (n_nodes,) int64.
         edge_index: (2, n_edges) int64, as in `edge_conv`.
         tables: eight tensors, see `RadialTables` in cpp/ops/edge_conv_radial.h.

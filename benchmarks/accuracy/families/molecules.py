@@ -5,6 +5,13 @@ from collections.abc import Mapping
 from protocols import Experiment, Family, Protocol, Published, TestSet
 
 ATOMS = {"aspirin": 21, "ethanol": 9, "toluene": 15}
+N_TRAIN = 950
+STEPS = {
+    "rmd17_aspirin": 57_000,
+    "md17_aspirin": 38_000,
+    "md17_ethanol": 38_000,
+    "md17_toluene": 38_000,
+}
 Pair = tuple[float | None, float | None]
 
 
@@ -16,6 +23,7 @@ def _protocol(labels: str, molecule: str) -> Protocol:
         (f"{file}_train.xyz.xz",),
         (f"{file}_valid.xyz.xz",),
         (TestSet("test", f"{file}_test.xyz.xz"),),
+        n_train=N_TRAIN,
         atoms=ATOMS[molecule],
     )
 
@@ -30,8 +38,9 @@ def _rows(labels: str, source: str, rows: Mapping[str, tuple[Pair, Pair, Pair]])
 
 def _experiments(labels: str) -> tuple[Experiment, ...]:
     return tuple(
-        Experiment(f"{labels}_{molecule}", _protocol(labels, molecule), "molecules")
+        Experiment(name, _protocol(labels, molecule), "molecules", STEPS.get(name))
         for molecule in ATOMS
+        for name in [f"{labels}_{molecule}"]
     )
 
 

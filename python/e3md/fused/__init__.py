@@ -58,6 +58,20 @@ class FusedModel(nn.Module):
         for layer in self.model.layers:
             layer.convolution.tabulate(self.knots[0] if single else self.knots[1])
 
+    def tables(self) -> list[Tensor]:
+        """Of every layer."""
+        found: list[Tensor] = []
+        for layer in self.model.layers:
+            found.append(layer.convolution.table)
+        return found
+
+    def grid(self) -> Tensor:
+        """First knot and spacing, Å, the same for all layers."""
+        found: list[Tensor] = []
+        for layer in self.model.layers:
+            found.append(layer.convolution.grid)
+        return found[0]
+
 
 def fuse(model: nn.Module, cutoff: float, knots: tuple[int, int]) -> FusedModel:
     """A fused copy of the model.
@@ -101,7 +115,7 @@ def _merge_first(model: Any, cutoff: float) -> bool:
     layer.convolution = TabulatedConvolution(
         function, merged_paths(layer), layer.convolution, embedding, cutoff, keys, chosen
     )
-    layer.convolution.dim_out = Layout(layer.irreps_a).dim
+    layer.convolution.dim_in, layer.convolution.dim_out = 0, Layout(layer.irreps_a).dim
     layer.radial_network = NoWeights()
     layer.linear_up = NoFeatures()
     layer.linear_a = nn.Identity()

@@ -1,10 +1,13 @@
 """Committees whose members read tables."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from e3md.fused.knots import Tables, tabulated
+from e3md.fused.stack import stack
 from e3md.model.committee import Committee
 
 
@@ -16,6 +19,37 @@ class FusedCommittee(Committee):
         """Make the tables; the module must be float64, and autograd on."""
         for member in self.members:
             member.tabulate(single)
+
+
+class StackedCommittee(FusedCommittee):
+    """Of FusedModels that can also be evaluated all at once."""
+
+    def __init__(self, members: Sequence[Any]) -> None:
+        """members: FusedModels with one number of knots.
+
+        Raises:
+            ValueError: if a part of them cannot be stacked.
+        """
+        super().__init__(members)
+        self.stacked: Any = stack([member.model for member in members])
+
+    @torch.jit.export
+    def member_energies(
+        self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
+    ) -> Tensor:
+        """As `stack` says: (n_local, n_members) float64 eV."""
+        return self.stacked(types, edge_index, edge_vec, n_local)
+
+    @torch.jit.export
+    def tabulate(self, single: bool) -> None:
+        tables: list[list[Tensor]] = []
+        grids: list[Tensor] = []
+        for member in self.members:
+            member.tabulate(single)
+            tables.append(member.tables())
+            grids.append(member.grid())
+        for n, layer in enumerate(self.stacked.layers):
+            layer.convolution.join([own[n] for own in tables], grids[0])
 
 
 def tabulated_committee(
@@ -31,4 +65,9 @@ def tabulated_committee(
     )
     knots = {dtype: max(t.knots[dtype] for t in tables) for dtype in tables[0].knots}
     errors = {dtype: max(t.force_error[dtype] for t in tables) for dtype in tables[0].knots}
-    return FusedCommittee(members), Tables(knots, errors)
+    for member in members:
+        member.knots = (knots["float32"], knots["float64"])
+    try:
+        return StackedCommittee(members), Tables(knots, errors)
+    except ValueError:  # evaluated one after another
+        return FusedCommittee(members), Tables(knots, errors)

@@ -26,7 +26,7 @@ class FusedLinear(nn.Module):
                 used.append(block.weight)
             offset += block.dim_out
         self.weights = nn.ParameterList(used)
-        self.dim_out = offset
+        self.dim_in, self.dim_out = linear.dim_in, offset
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (n, dim_in) -> (n, dim_out)."""
@@ -47,7 +47,7 @@ class FusedSpeciesLinear(nn.Module):
             if source >= 0:
                 self.blocks += [source, n_m, offset]
             offset += dim
-        self.dim_out = offset
+        self.dim_in, self.dim_out = linear.dim_in, offset
 
     def forward(self, x: Tensor, types: Tensor) -> Tensor:
         """x: (n, dim_in), types: (n,) int64 -> (n, dim_out)."""

@@ -39,9 +39,11 @@ class FusedContraction(nn.Module):
 
     def forward(self, a: Tensor, types: Tensor) -> Tensor:
         """a: (n, dim_in), types: (n,) int64 -> (n, dim_out)."""
+        return self.contract(a, types, [weight for weight in self.weights])
+
+    def contract(self, a: Tensor, types: Tensor, weights: list[Tensor]) -> Tensor:
         tables = [self.terms, self.entries, self.product_value]
         a = a.view(a.shape[0], self.dim_lm, self.channels)
-        weights = [weight for weight in self.weights]
         return ops.symmetric_contraction(a, types, weights, tables, self.n_rows).flatten(1)
 
 

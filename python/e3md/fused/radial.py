@@ -52,7 +52,7 @@ class RadialConvolution(nn.Module):
         """chosen: (n_species²,) table of a pair."""
         super().__init__()
         self.solid = embedding.solid
-        self.dim_out = convolution.dim_out
+        self.dim_in, self.dim_out = convolution.dim_in, convolution.dim_out
         index, value = _harmonic_terms(embedding.harmonics)
         self.register_buffer("harmonic_index", index)
         self.register_buffer("harmonic_value", value)

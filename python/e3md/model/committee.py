@@ -19,7 +19,7 @@ class Committee(nn.Module):
         super().__init__()
         models: list[Any] = list(members)
         self.members: Any = nn.ModuleList(models)
-        self.exchange_width: int = max(model.exchange_width for model in models)
+        self.exchange_width: int = sum(model.exchange_width for model in models)
 
     def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
         """Mean energies of the local atoms, arguments as those of build_model."""

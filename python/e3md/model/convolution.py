@@ -31,16 +31,17 @@ class EdgeConvolution(nn.Module):
     ) -> None:
         super().__init__()
         kept = {irrep for _, irrep in Irreps(irreps_keep)}
+        source = Layout(irreps_in)
         found = [
             (block, sh_irrep, irrep)
-            for block in Layout(irreps_in).blocks
+            for block in source.blocks
             for _, sh_irrep in harmonics
             for irrep in block.irrep * sh_irrep
             if irrep in kept
         ]
         target = Layout(Irreps([(block.channels, irrep) for block, _, irrep in found]))
         self.irreps_out = target.irreps
-        self.dim_out = target.dim
+        self.dim_in, self.dim_out = source.dim, target.dim
         self.n_weights = sum(block.channels for block, _, _ in found)
         paths, cg_index, cg_value = _tables(found, target)
         self.register_buffer("paths", paths)

@@ -69,7 +69,7 @@ class SpeciesLinear(nn.Module):
         super().__init__()
         source, target = Layout(irreps_in), Layout(irreps_out)
         self.n_species = n_species
-        self.dim_out = target.dim
+        self.dim_in, self.dim_out = source.dim, target.dim
         pairs = [(source.find(block.irrep), block) for block in target.blocks]
         self.weights = nn.ParameterList(
             nn.Parameter(torch.randn(n_species, found.channels, b.channels, dtype=torch.float64))

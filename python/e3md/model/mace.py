@@ -73,6 +73,17 @@ class MACELayer(nn.Module):
         return 1.0 + sums.index_add(0, edges.edge_index[0], torch.tanh(rho.square()))
 
 
+class Columns(nn.Module):
+    """Some columns of the features that lie side by side."""
+
+    def __init__(self, first: int, n: int) -> None:
+        super().__init__()
+        self.first, self.n = first, n
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h.narrow(1, self.first, self.n)
+
+
 class MACE(nn.Module):
     """Interaction layers; every layer's scalars contribute to the energy."""
 
@@ -80,7 +91,6 @@ class MACE(nn.Module):
         super().__init__()
         hidden = Layout(config.hidden_irreps)
         scalars = Irreps(f"{hidden.n_scalars}x0e")
-        self.n_scalars = hidden.n_scalars
         even = next(block for block in hidden.blocks if block.irrep == Irreps("0e")[0].ir)
         bessel = BesselBasis(
             config.cutoff,
@@ -93,7 +103,8 @@ class MACE(nn.Module):
         self.species_embedding = SpeciesEmbedding(len(statistics.species), hidden.n_scalars)
         inputs = [scalars] + [hidden.irreps] * (config.n_layers - 1)
         outputs = [hidden.irreps] * (config.n_layers - 1) + [scalars]
-        self.scalar_offsets = [even.offset] * (config.n_layers - 1) + [0]
+        offsets = [even.offset] * (config.n_layers - 1) + [0]
+        self.invariants = nn.ModuleList(Columns(offset, hidden.n_scalars) for offset in offsets)
         self.layers = nn.ModuleList(
             MACELayer(source, target, config, statistics, first=n == 0)
             for n, (source, target) in enumerate(zip(inputs, outputs, strict=True))
@@ -111,10 +122,11 @@ class MACE(nn.Module):
     def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
         """Energies of the local atoms, (n_local,) float64 eV; see build_model."""
         scalars = self._scalars(types, edge_index, edge_vec, n_local)
-        network = torch.zeros(n_local, dtype=edge_vec.dtype, device=edge_vec.device)
+        found: list[Tensor] = []
         for n, readout in enumerate(self.readouts):
-            network = network + readout(scalars[n]).squeeze(1)
-        energies = self.reference(network, types.narrow(0, 0, n_local))
+            found.append(readout(scalars[n]))
+        network = torch.stack(found).sum(0)
+        energies = self.reference(network.squeeze(1), types.narrow(0, 0, n_local))
         if self.zbl is not None:
             energies = energies + self.zbl(types, edge_index, edge_vec, n_local)
         return energies
@@ -132,7 +144,7 @@ class MACE(nn.Module):
         edges = self.edge_embedding(types, edge_index, edge_vec)
         h = self.species_embedding(types)
         scalars: list[Tensor] = []
-        for n, layer in enumerate(self.layers):
+        for layer, invariants in zip(self.layers, self.invariants):  # noqa: B905
             h = layer(h, edges, n_local)
-            scalars.append(h.narrow(1, self.scalar_offsets[n], self.n_scalars))
+            scalars.append(invariants(h))
         return scalars

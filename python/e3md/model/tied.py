@@ -57,7 +57,7 @@ class TiedConvolution(nn.Module):
         """l_in: largest degree of the features; l_max: of the harmonics and the messages."""
         super().__init__()
         source, target = _blocks(l_in, channels), _blocks(l_max, channels)
-        self.dim_out = (l_max + 1) ** 2 * channels
+        self.dim_in, self.dim_out = ((n + 1) ** 2 * channels for n in (l_in, l_max))
         rows: list[list[int]] = []
         indices, values, n_values = [], [], 0
         for l1, l2, l3 in _paths(l_in, l_max, l_max):

@@ -59,7 +59,9 @@ class TrainingConfig(_Section):
     patience: int = Field(25, ge=1, description="epochs without progress before plateau halves")
     warmup_steps: int = Field(100, ge=0)
     ema_decay: float = Field(0.99, ge=0, lt=1, description="moving average of the weights")
-    gradient_clip: float = Field(10.0, gt=0, description="largest norm of the gradient")
+    gradient_clip: float = Field(
+        5.0, gt=0, description="largest norm of the gradient, in units of its recent mean"
+    )
     early_stopping: int | None = Field(None, ge=1, description="epochs without progress, then stop")
     seed: int = 1
     members: int = Field(

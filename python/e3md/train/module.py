@@ -15,6 +15,8 @@ from e3md.fused.training import Reach, training_form
 from e3md.train.config import TrainingConfig
 from e3md.train.loss import atoms_per_frame, combine, count_terms, loss, penalties
 
+NORM_MEMORY = 100  # steps
+
 
 class DivergedError(ValueError):
     """The loss is no longer a number; the message says when and what to change."""
@@ -22,6 +24,8 @@ class DivergedError(ValueError):
 
 class PotentialTraining(lightning.LightningModule):
     """A model, the moving average of its weights (which is what gets exported), and the loss."""
+
+    usual_norm: Tensor  # () mean over the last steps, about NORM_MEMORY, of the gradient's norm
 
     def __init__(
         self, model: nn.Module, config: TrainingConfig, scale: float, n_steps: int, reach: Reach
@@ -33,6 +37,7 @@ class PotentialTraining(lightning.LightningModule):
         self.scale = scale
         self.n_steps = n_steps
         self.reach = reach
+        self.register_buffer("usual_norm", torch.zeros(()))
 
     def on_fit_start(self) -> None:
         # in tuples, as they are the same weights once more and not submodules
@@ -44,6 +49,20 @@ class PotentialTraining(lightning.LightningModule):
     def backward(self, loss: Tensor, *_: Any, **__: Any) -> None:
         # To the parameters only: nobody asks for third derivatives to the edge vectors.
         loss.backward(inputs=list(self.learned))
+
+    def configure_gradient_clipping(self, *_: Any, **__: Any) -> None:
+        """A batch that pulls much harder than others do must not throw the weights far off.
+
+        The limit follows the gradients, which shrink by orders of magnitude while a model learns
+        (as AutoClip, Seetharaman et al., arXiv:2007.14469).
+        """
+        gradients = [p.grad for p in self.learned if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        usual = torch.where(self.usual_norm > 0, self.usual_norm, norm)
+        limit = self.config.gradient_clip * usual
+        scale = (limit / (norm + 1e-30)).clamp(max=1.0)
+        torch._foreach_mul_(gradients, scale)
+        self.usual_norm.copy_(usual.lerp(scale * norm, 1 / NORM_MEMORY))
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
         prediction = predict(self.fast[0], batch.graph, create_graph=True)

@@ -166,7 +166,7 @@ def _trainer(config: Config, callbacks: list[Callback]) -> lightning.Trainer:
         accelerator="gpu" if settings.device == "cuda" else "cpu",
         devices=settings.devices, num_nodes=settings.num_nodes, strategy=choose_strategy(settings),
         use_distributed_sampler=False,  # our batches know their process
-        max_epochs=settings.max_epochs, gradient_clip_val=settings.gradient_clip,
+        max_epochs=settings.max_epochs,
         callbacks=[*callbacks, *checkpoints(folder)], plugins=[AtomicCheckpointIO()],
         logger=TensorBoardLogger(folder, name="tensorboard", version=""),
         enable_model_summary=False, enable_progress_bar=False, num_sanity_val_steps=0,
