@@ -31,6 +31,7 @@ pair_coeff * * "{model}" {species}
 velocity all create 300 1
 fix 1 all nve
 timestep 0.0001
+{commands}
 run 3
 run {steps}
 """
@@ -118,8 +119,18 @@ def _in_ase(calculator: E3Calculator, atoms: Atoms, threads: int) -> float:
     return float(np.median(seconds[2:]))
 
 
-def seconds_in_lammps(model: Path, atoms: Atoms, dtype: str, ranks: int, steps: int) -> float:
+def seconds_in_lammps(
+    model: Path, atoms: Atoms, dtype: str, ranks: int, steps: int, commands: str = ""
+) -> float:
     """Seconds per step of NVE in LAMMPS, OMP_NUM_THREADS threads on each rank.
+
+    Args:
+        model: model file.
+        atoms: structure.
+        dtype: "float32" or "float64".
+        ranks: of MPI.
+        steps: how many are timed.
+        commands: LAMMPS commands before the run.
 
     Raises:
         RuntimeError: with the end of LAMMPS' output, if it fails.
@@ -128,8 +139,9 @@ def seconds_in_lammps(model: Path, atoms: Atoms, dtype: str, ranks: int, steps: 
     with tempfile.TemporaryDirectory() as folder:
         write_data(Path(folder) / "start.data", atoms, species)
         text = _INPUT.format(
-            dtype=dtype, model=model.resolve(), species=" ".join(species), steps=steps
-        )
+            dtype=dtype, model=model.resolve(), species=" ".join(species),
+            steps=steps, commands=commands,
+        )  # fmt: skip
         log = run_input(text, ranks, Path(folder))
     return float(re.findall(r"Loop time of (\S+) on", log)[-1]) / steps
 
