@@ -31,8 +31,7 @@ FAMILY = Family(
     ),
     experiments=(
         Experiment("lips_100", _100, "lips_100"),
-        Experiment("lips_100_mace", _100, "lips_100_mace"),
+        Experiment("lips_100_l2", _100, "lips_100_l2"),
         Experiment("lips_700", _700, "lips_700"),
-        Experiment("lips_700_mace", _700, "lips_700_mace"),
     ),
 )  # fmt: skip
