@@ -49,6 +49,12 @@ def test_every_choice_is_a_key_of_the_configuration(facts: Facts) -> None:
     assert config.model.zbl, "a potential without a core is not safe in MD"
 
 
+def test_molecules_and_materials_have_models_of_their_own() -> None:
+    assert _values(MOLECULE)["model.arch"] == "mace"
+    for facts in (LIQUID, MIXED, replace(MOLECULE, n_periodic=1)):
+        assert _values(facts)["model.arch"] == "nequip"
+
+
 def test_the_batch_has_some_two_hundred_atoms() -> None:
     assert _values(LIQUID)["training.batch_size"] == 1
     assert _values(MOLECULE)["training.batch_size"] == 22

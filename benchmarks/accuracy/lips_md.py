@@ -6,12 +6,20 @@ Goes on where it stopped. The record goes to results/md/lips.json, pictures to d
 """
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from md_runs import (
     PICTURES,
+    Data,
+    Equilibration,
+    Interval,
+    Length,
+    Output,
+    Pictures,
     Plan,
+    Ranks,
+    Results,
+    Temperature,
     bins,
     describe_run,
     read_reference,
@@ -27,15 +35,15 @@ from e3md.data.read import read_structures
 
 def main(
     model: Path,
-    data: Annotated[Path, typer.Option(envvar="E3MD_DATA", help="folder of the data sets")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="folder of the run")],
-    length: Annotated[float, typer.Option(help="ps, after equilibration")] = 300.0,
-    equilibration: Annotated[float, typer.Option(help="ps")] = 5.0,
-    temperature: Annotated[float, typer.Option(help="K")] = 520.0,
-    interval: Annotated[int, typer.Option(help="steps between frames")] = 50,
-    ranks: Annotated[int, typer.Option(min=1)] = 1,
-    results: Annotated[Path, typer.Option(help="folder of the JSON file")] = RESULTS / "md",
-    pictures: Annotated[Path, typer.Option()] = PICTURES,
+    data: Data,
+    output: Output,
+    length: Length = 300.0,
+    equilibration: Equilibration = 5.0,
+    temperature: Temperature = 520.0,
+    interval: Interval = 50,
+    ranks: Ranks = 1,
+    results: Results = RESULTS / "md",
+    pictures: Pictures = PICTURES,
 ) -> None:
     """NVT at the temperature at which the NequIP paper gives lithium's diffusion."""
     atoms = read_structures(data / "lips" / "test.xyz.xz")[0]
