@@ -245,8 +245,9 @@ def test_bounds(bounds: Bounds, value: float, status: str) -> None:
 def test_many_pairs_fit_a_picture(tmp_path: Path) -> None:
     r = np.linspace(0.3, 5, 50)
     curves = [PairCurve(("Li", "S"), r, k / r) for k in range(MAX_PANELS + 5)]
-    plot_pairs(curves, tmp_path / "many.png")
-    assert (tmp_path / "many.png").stat().st_size > 0
+    for name in ("many.png", "without_suffix"):
+        plot_pairs(curves, tmp_path / name)
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.fixture

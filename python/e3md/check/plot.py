@@ -33,7 +33,7 @@ def plot_pairs(curves: Sequence[PairCurve], path: Path) -> None:
         _panel(axes, curve)
     figure.supxlabel("distance, Å (grey: nearer than any bond, where the energy must rise inward)")
     figure.supylabel("energy of the pair, eV")
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, format=path.suffix[1:] or "png")
 
 
 def _panel(axes: Axes, curve: PairCurve) -> None:
