@@ -96,11 +96,18 @@ def _calibration(
     axes.plot(1e3 * deviation, 1e3 * error, ".", ms=2, alpha=0.3, color="0.6", rasterized=True)
     bins = np.array([(b.deviation, b.error) for b in found.bins]) * 1e3
     axes.plot(*bins.T, "o-", ms=4, label="root mean square, bins")
-    line = [bins.min(), bins.max()]
-    axes.plot(line, line, "--", color="0.3", lw=1, label="error = deviation")
+    limits = _decades(1e3 * np.concatenate([deviation, error]))
+    axes.plot(limits, limits, "--", color="0.3", lw=1, label="error = deviation")
     axes.set(xlabel=f"deviation of the {quantity}", ylabel=f"error of the {quantity}")
-    axes.set(xscale="log", yscale="log")
+    axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits, aspect="equal")
     axes.legend(frameon=False)
+
+
+def _decades(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Limits of a logarithmic axis for nearly all values, two decades apart or more."""
+    low, high = np.quantile(values[values > 0], [0.01, 1.0]) if (values > 0).any() else (1.0, 1.0)
+    widen = max(1.2, np.sqrt(100 * low / high))
+    return float(low / widen), float(high * widen)
 
 
 def learning_curves(columns: dict[str, NDArray[np.float64]], path: Path) -> Path:
