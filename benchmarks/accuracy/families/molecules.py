@@ -10,7 +10,7 @@ STEPS = {
     "rmd17_aspirin": 57_000,
     "md17_aspirin": 38_000,
     "md17_ethanol": 38_000,
-    "md17_toluene": 38_000,
+    "md17_toluene": 76_000,
 }
 Pair = tuple[float | None, float | None]
 
