@@ -1,5 +1,5 @@
 // edge_conv_radial on the CPU: checks, tables, and the loop over receivers. The schemas are in
-// register_contraction.cpp.
+// register_radial.cpp.
 #include "edge_conv_radial.h"
 
 #include <ATen/Dispatch.h>

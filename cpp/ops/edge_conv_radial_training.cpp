@@ -44,8 +44,7 @@ std::tuple<Tensor, Tensor, Tensor> derivatives(const RadialArguments& arguments,
   TORCH_CHECK(g.dim() == 2 && g.scalar_type() == h.scalar_type() && h.size(1) > 0,
               "edge_conv_radial: g must be (n_local, dim_out) and of the dtype of h, h not empty");
   TORCH_CHECK(arguments.n_gradients == 1,
-              "edge_conv_radial: several gradients to edge_vec are "
-              "for inference only");
+              "edge_conv_radial: several gradients to edge_vec are for inference only");
   const int64_t n_local = g.size(0), n_threads = std::min<int64_t>(loop_threads(), n_local + 1);
   Tensor to_g = tangents.edge_vec.defined() ? at::empty(g.sizes(), g.options()) : Tensor();
   std::vector<Tensor> to_h(n_threads), to_values(n_threads);
