@@ -40,7 +40,7 @@ struct ConvolveRadial {
 /// Derivatives of one edge: sums over the channels of a path, tile after tile.
 template <class T, int M_IN, int M_OUT>
 struct DifferentiateRadial {
-  static constexpr int kVectors = 1;
+  static constexpr int kVectors = 2;
 
   struct Sums {
     Vec<T> pairs[capacity<M_IN>() * capacity<M_OUT>()];  ///< w in[m_in] g[m_out]
@@ -57,21 +57,24 @@ struct DifferentiateRadial {
     const Channels w = knots.template combine<FULL>(s->basis + b);
     const Channels dw = knots.template combine<FULL>(s->slope + b);
     Channels y[capacity<M_OUT>()];
-    for (int k = 0; k < n_out; ++k)
-      y[k] = Channels::load(g + path.out_offset + channel + k * path.out_stride, lanes);
+    const T* g_row = g + path.out_offset + channel;
+    for (int k = 0; k < n_out; ++k) y[k] = Channels::load(g_row + k * path.out_stride, lanes);
+    const int64_t at = path.in_offset + channel, stride = path.in_stride;
+    const T* in = block.in[b] ? block.in[b] + at : nullptr;
+    T* grad_in = block.grad_in[b] ? block.grad_in[b] + at : nullptr;
+    const T* c = coefficient + b;
     for (int m = 0; m < n_in; ++m) {
-      const int64_t at = path.in_offset + channel + m * path.in_stride;
       Channels message{}, x = w, slope = dw;
-      for (int k = 0; k < n_out; ++k) message.add(coefficient[(m * n_out + k) * kBlock + b], y[k]);
-      if (block.in[b]) {
-        const Channels in = Channels::load(block.in[b] + at, lanes);
-        x.multiply(in);
-        slope.multiply(in);
+      for (int k = 0; k < n_out; ++k) message.add(c[(m * n_out + k) * kBlock], y[k]);
+      if (in) {
+        const Channels feature = Channels::load(in + m * stride, lanes);
+        x.multiply(feature);
+        slope.multiply(feature);
       }
-      if (block.grad_in[b]) {
-        Channels sum = Channels::load(block.grad_in[b] + at, lanes);
+      if (grad_in) {
+        Channels sum = Channels::load(grad_in + m * stride, lanes);
         sum.add(w, message);
-        sum.store(block.grad_in[b] + at, lanes);
+        sum.store(grad_in + m * stride, lanes);
       }
       for (int n = 0; n < N; ++n) sums->radial += slope.v[n] * message.v[n];
       for (int k = 0; k < n_out; ++k)
