@@ -62,7 +62,7 @@ E3MD_INLINE void add_to_knots(T* grad_knot, int64_t row, int64_t column, const T
 
 template <class T, int M_IN, int M_OUT, bool SECOND>
 struct TrainRadial {
-  static constexpr int kVectors = 1;
+  static constexpr int kVectors = 2;
 
   template <int N, bool FULL>
   static void tile(const Path& path, const TrainingBlock<T>& block, const T* coefficient,
@@ -72,6 +72,7 @@ struct TrainRadial {
     const int n_in = M_IN > 0 ? M_IN : path.n_in;
     const int n_out = M_OUT > 0 ? M_OUT : path.n_out;
     const int64_t out = path.out_offset + channel;
+    const int64_t at = path.in_offset + channel, stride = path.in_stride;
     Channels y[capacity<M_OUT>()], sum[capacity<M_OUT>()];
     for (int k = 0; k < n_out; ++k) y[k] = Channels::load(g + out + k * path.out_stride, lanes);
     if constexpr (SECOND)
@@ -85,10 +86,11 @@ struct TrainRadial {
         dw = knots.template combine<FULL>(s->slope + b);
         for (int n = 0; n < N; ++n) dw.v[n] *= tangent->r[b];
       }
+      const T *in = block.in[b] + at, *in_dot = block.in_dot[b] ? block.in_dot[b] + at : nullptr;
+      T* grad_in = block.grad_in[b] + at;
       for (int m = 0; m < n_in; ++m) {
-        const int64_t in = path.in_offset + channel + m * path.in_stride;
-        const Channels x = Channels::load(block.in[b] + in, lanes);
-        Channels message{}, to_x = Channels::load(block.grad_in[b] + in, lanes);
+        const Channels x = Channels::load(in + m * stride, lanes);
+        Channels message{}, to_x = Channels::load(grad_in + m * stride, lanes);
         const T* c = coefficient + m * n_out * kBlock + b;
         for (int k = 0; k < n_out; ++k) message.add(c[k * kBlock], y[k]);
         if constexpr (!SECOND) {
@@ -100,8 +102,8 @@ struct TrainRadial {
           for (int k = 0; k < n_out; ++k) message_dot.add(c_dot[k * kBlock], y[k]);
           rise.multiply(x);
           wx.multiply(x);
-          if (block.in_dot[b]) {
-            const Channels x_dot = Channels::load(block.in_dot[b] + in, lanes);
+          if (in_dot) {
+            const Channels x_dot = Channels::load(in_dot + m * stride, lanes);
             rise.add(w, x_dot);
             to_w.add(message, x_dot);
           }
@@ -114,7 +116,7 @@ struct TrainRadial {
           to_w.add(message_dot, x);
           to_dw.add(message, x);
         }
-        to_x.store(block.grad_in[b] + in, lanes);
+        to_x.store(grad_in + m * stride, lanes);
       }
       for (int n = 0; n < N; ++n) {
         if constexpr (SECOND) to_dw.v[n] *= tangent->r[b];
