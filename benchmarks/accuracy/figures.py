@@ -21,11 +21,13 @@ def draw_learning_curves(family: Family, rows: Sequence[Any], path: Path) -> Non
         style = {"color": f"C{number}", "marker": "o"} if row.ours else {"color": "0.5", "ls": "--"}
         axes.plot(*np.array(points).T, label=row.model, ms=4, **style)
     axes.set(xscale="log", yscale="log", xlabel="training frames", ylabel="force MAE (meV/Å)")
-    _plain_ticks(axes.yaxis)
+    _plain_ticks(axes.yaxis, (1, 1.5, 2, 3, 5, 7))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(list(sizes.values()), [str(n) for n in sizes.values()])
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, frameon=False)
+    axes.legend(
+        fontsize=7, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.45, -0.16)
+    )
     figure.savefig(path)
 
 
@@ -73,7 +75,7 @@ def _name_best(axes: Any, at: int, name: str, rows: Sequence[Any]) -> None:
         )  # fmt: skip
 
 
-def _plain_ticks(axis: Any) -> None:
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+def _plain_ticks(axis: Any, subs: Sequence[float] = (1, 2, 5)) -> None:
+    axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(ScalarFormatter())
     axis.set_minor_locator(NullLocator())
