@@ -55,7 +55,7 @@ class MDRecord(BaseModel):
     length: float  # ps, without equilibration
     hours: float
     energy_drift: float  # meV/atom: mean potential energy of the last fifth less the first
-    closest: float  # Å, smallest distance of two atoms in any frame
+    closest: dict[str, tuple[float, float]]  # pair → Å, smallest distance here and ab initio
     rdf_deviation: dict[str, float]  # pair → Σ|g − g_ab initio| / Σ g_ab initio
     diffusion: dict[str, tuple[float, float]] = {}  # element → D and its error, cm²/s
     remark: str = ""
@@ -63,13 +63,16 @@ class MDRecord(BaseModel):
     def sentence(self) -> str:
         """For the docs."""
         pairs = ", ".join(f"{p} {100 * d:.1f} %" for p, d in self.rdf_deviation.items())
+        closest = ", ".join(
+            f"{p} {here:.2f} ({ref:.2f})" for p, (here, ref) in self.closest.items()
+        )
         diffusion = "".join(
             f" D({e}) = {d:.2e} ± {err:.1e} cm²/s." for e, (d, err) in self.diffusion.items()
         )
         return (
             f"**{self.title}**: {self.length:g} ps of NVT at {self.temperature:g} K (mean "
             f"{self.mean_temperature:.0f} K) in {self.hours:.2f} h. Potential energy, last fifth less "
-            f"first: {self.energy_drift:+.2f} meV/atom; closest pair of atoms {self.closest:.2f} Å. "
+            f"first: {self.energy_drift:+.2f} meV/atom. Shortest distances (ab initio), Å: {closest}. "
             f"∫|g − g_ab initio| over ∫ g_ab initio: {pairs}.{diffusion} {self.remark}"
         ).strip()
 
@@ -198,9 +201,17 @@ def deviations(found: RadialDistribution, reference: RadialDistribution) -> dict
     }
 
 
-def closest_pair(found: RadialDistribution) -> float:
-    """Å, to the width of a bin."""
-    return float(found.r[np.flatnonzero(found.total)[0]])
+def closest_pairs(
+    found: RadialDistribution, reference: RadialDistribution
+) -> dict[str, tuple[float, float]]:
+    """Pair → Å here and in the reference, to the width of a bin."""
+
+    def first(curves: RadialDistribution, pair: tuple[str, str]) -> float:
+        return float(curves.r[np.flatnonzero(curves.partial[pair])[0]])
+
+    return {
+        "–".join(pair): (first(found, pair), first(reference, pair)) for pair in reference.partial
+    }
 
 
 def describe_run(
@@ -222,7 +233,7 @@ def describe_run(
         length=plan.length,
         hours=hours(folder, plan),
         energy_drift=drift,
-        closest=closest_pair(found),
+        closest=closest_pairs(found, reference),
         rdf_deviation=deviations(found, reference),
     )
 
