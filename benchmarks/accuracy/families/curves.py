@@ -25,7 +25,8 @@ FAMILY = Family(
     text=(
         f"The first frames of the LiPS training set, 10 frames for validation, {STEPS:,} steps of "
         "the optimizer for every model and every number of frames; 32 channels each. Frames of "
-        "training across, test set as above."
+        "training across, test set as above. Beyond 50 frames the steps are the limit, not the frames: "
+        "`lips_700` goes on for 35,000 and reaches 16.4 meV/Å."
     ),
     statistic="mae",
     energy_unit="meV/atom",
