@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import timeit
 
 import pytest
 import torch
+from ase.build import bulk
 from e3nn import o3
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from e3md import ops
 from e3md.fused import FusedModel, fuse
 from e3md.fused.linear import FusedLinear
 from e3md.fused.product import FusedContraction
-from e3md.model import ModelConfig
+from e3md.model import ModelConfig, NequIPConfig
 from e3md.model.linear import Linear
 from e3md.model.product import SymmetricContraction
 from laws import CONFIGS, build, to_graph
@@ -202,3 +204,19 @@ def test_instruction_sets_agree() -> None:
             x, y = (torch.tensor([float(v) for v in r[2:]]) for r in (row, expected))
             scale = y.abs().max().clamp(min=1e-3)
             assert (x - y).abs().max() < (2e-5 if single else 1e-6) * scale, (isa, row[:2])
+
+
+def test_threads_do_not_slow_small_structures() -> None:
+    """BLAS must not share the small products of a few hundred atoms among threads: 12 times slower."""
+    config = NequIPConfig(cutoff=5.0, channels=32, l_max=1)
+    model, graph = tabulated(config), to_graph(bulk("P", "sc", 2.3) * (6, 6, 6), config)
+    before, seconds = torch.get_num_threads(), {}
+    try:
+        for n_threads in (1, 2):
+            torch.set_num_threads(n_threads)
+            seconds[n_threads] = min(
+                timeit.repeat(lambda: edge_gradient(model, graph, False), number=1, repeat=8)
+            )
+    finally:
+        torch.set_num_threads(before)
+    assert seconds[2] < 6 * seconds[1]

@@ -106,7 +106,8 @@ void gemm(const char* a_form, const char* b_form, int m, int n, int k, double sc
 /// Bytes of rows handled together: all components of an atom while they are in the cache.
 constexpr int64_t kChunkBytes = 1 << 20;
 
-/// All blocks for n rows of one species.
+/// All blocks for n rows of one species. Called by one of several threads, never by one on behalf
+/// of all: BLAS would then share every small product among them, at many times its cost.
 template <class T>
 void multiply(const std::vector<Block>& blocks, bool transposed, int64_t species, int64_t n,
               const T* x, int64_t dim_in, T* out, int64_t dim_out) {
@@ -125,14 +126,14 @@ void multiply(const std::vector<Block>& blocks, bool transposed, int64_t species
 template <class T>
 void multiply_all(const std::vector<Block>& blocks, bool transposed, const Rows& rows, const T* x,
                   int64_t dim_in, T* out, int64_t dim_out) {
-  const int64_t bytes = sizeof(T) * (dim_in + dim_out);
-  const int64_t chunk = std::max<int64_t>(64, kChunkBytes / bytes);
+  const int64_t most = kChunkBytes / (sizeof(T) * (dim_in + dim_out));
   const int n_threads = loop_threads();
   for (int64_t s = 0; s < rows.n_species(); ++s) {
-    const int64_t end = rows.begin[s + 1];
-#pragma omp parallel for schedule(dynamic) \
-    num_threads(n_threads) if (n_threads > 1 && end - rows.begin[s] > chunk)
-    for (int64_t row = rows.begin[s]; row < end; row += chunk)
+    const int64_t begin = rows.begin[s], end = rows.begin[s + 1];
+    const int64_t share = n_threads > 1 ? (end - begin) / n_threads + 1 : most;
+    const int64_t chunk = std::max<int64_t>(64, std::min(most, share));
+#pragma omp parallel for schedule(dynamic) num_threads(n_threads) if (n_threads > 1)
+    for (int64_t row = begin; row < end; row += chunk)
       multiply(blocks, transposed, s, std::min(chunk, end - row), x + row * dim_in, dim_in,
                out + row * dim_out, dim_out);
   }
@@ -175,7 +176,7 @@ void outer_all(const std::vector<Block>& blocks, const Rows& rows, const Tensor&
   const int64_t n_species = rows.n_species();
   const int64_t n_tasks = n_species * static_cast<int64_t>(blocks.size());
   const int n_threads = loop_threads();
-#pragma omp parallel for schedule(dynamic) num_threads(n_threads) if (n_threads > 1 && n_tasks > 1)
+#pragma omp parallel for schedule(dynamic) num_threads(n_threads) if (n_threads > 1)
   for (int64_t task = 0; task < n_tasks; ++task) {
     const int64_t s = task % n_species, k = task / n_species, begin = rows.begin[s];
     const Block& b = blocks[k];
