@@ -207,7 +207,7 @@ def test_instruction_sets_agree() -> None:
 
 
 def test_threads_do_not_slow_small_structures() -> None:
-    """BLAS must not share the small products of a few hundred atoms among threads: 12 times slower."""
+    """BLAS must not share the small products of a few hundred atoms among threads."""
     config = NequIPConfig(cutoff=5.0, channels=32, l_max=1)
     model, graph = tabulated(config), to_graph(bulk("P", "sc", 2.3) * (6, 6, 6), config)
     before, seconds = torch.get_num_threads(), {}

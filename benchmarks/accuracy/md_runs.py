@@ -183,8 +183,8 @@ def read_reference(path: Path) -> RadialDistribution:
     rows = list(csv.DictReader(lines))
     columns = {key: np.array([float(row[key]) for row in rows]) for key in rows[0]}
     r, total = columns.pop("r"), columns.pop("total")
-    partial = {tuple(key.split("-")): values for key, values in columns.items()}
-    return RadialDistribution(r, total, partial, {}, int(frames[1]) if frames else 0)  # type: ignore[arg-type]
+    partial = {(a, b): columns[f"{a}-{b}"] for a, b in (key.split("-") for key in columns)}
+    return RadialDistribution(r, total, partial, {}, int(frames[1]) if frames else 0)
 
 
 def bins(reference: RadialDistribution) -> tuple[float, int]:
