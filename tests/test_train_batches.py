@@ -109,7 +109,9 @@ def _samples(sizes: list[int]) -> list[Sample]:
         rng = torch.Generator().manual_seed(seed)
         labels = (torch.randn(shape, generator=rng).double() for shape in ((1,), (n, 3)))
         stress = torch.randn((1, 3, 3), generator=rng).double() * 0.01
-        samples.append(Sample(graph, *labels, stress if seed % 2 else stress * float("nan")))
+        stress = stress if seed % 2 else stress * float("nan")
+        weights = 0.5 + torch.rand((1, 3), generator=rng).double()
+        samples.append(Sample(graph, *labels, stress, weights))
     return samples
 
 

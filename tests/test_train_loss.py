@@ -13,6 +13,7 @@ from e3md.train.config import LossConfig
 from e3md.train.loss import loss
 
 NAN = float("nan")
+ONES = torch.ones(2, 3, dtype=torch.float64)
 
 
 def _batch(stress: torch.Tensor, volume: list[float]) -> tuple[Prediction, Sample]:
@@ -25,7 +26,7 @@ def _batch(stress: torch.Tensor, volume: list[float]) -> tuple[Prediction, Sampl
         frame=torch.tensor([0, 1, 1, 1]),
         volume=torch.tensor(volume, **double),
     )
-    sample = Sample(graph, torch.zeros(2, **double), torch.zeros(4, 3, **double), stress)
+    sample = Sample(graph, torch.zeros(2, **double), torch.zeros(4, 3, **double), stress, ONES)
     prediction = Prediction(
         energy=torch.tensor([2.0, 3.0], **double),
         energies=torch.zeros(4, **double),
@@ -79,7 +80,7 @@ def test_a_batch_of_a_crystal_and_a_molecule_has_finite_gradients() -> None:
     prediction = predict(model, graph, create_graph=True)
     assert prediction.stress[0].isfinite().all()
     assert prediction.stress[1].isnan().all()
-    loss(prediction, Sample(graph, energy, forces, labels), LossConfig(), 1.0).backward()
+    loss(prediction, Sample(graph, energy, forces, labels, ONES), LossConfig(), 1.0).backward()
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     assert gradients
     assert all(g.isfinite().all() for g in gradients)
@@ -96,3 +97,27 @@ def test_huber_is_square_near_zero_and_linear_far_away() -> None:
     near, far = (LossConfig(**forces, huber_delta=d) for d in (0.6, 0.1))
     assert loss(prediction, sample, near, 1.0).item() == pytest.approx(0.5**2)
     assert loss(prediction, sample, far, 1.0).item() == pytest.approx(2 * 0.1 * (0.5 - 0.05))
+
+
+def test_weights_of_a_frame_multiply_its_terms() -> None:
+    prediction, sample = _batch(torch.zeros(2, 3, 3, dtype=torch.float64), [10.0, 60.0])
+    weights = torch.tensor([[2.0, 3.0, 4.0], [0.5, 0.0, 1.0]], dtype=torch.float64)
+    found = loss(prediction, sample._replace(weights=weights), LossConfig(), 1.0)
+    energy = (2.0 * 2.0**2 + 0.5 * 1.0**2) / 2
+    forces = 3.0 * (3 * 0.5**2) / 12
+    stress = (4.0 * 1.0**2 + 1.0 * 2.0**2) / 2
+    assert found.item() == pytest.approx(4 * energy + forces + stress)
+
+
+@pytest.mark.parametrize("label", ["energy", "forces"])
+def test_what_has_no_label_adds_neither_loss_nor_gradient(label: str) -> None:
+    prediction, sample = _batch(torch.full((2, 3, 3), NAN, dtype=torch.float64), [10.0, 60.0])
+    values = getattr(sample, label).clone()
+    values[1:3] = NAN
+    predicted = getattr(prediction, label).requires_grad_()
+    alone = LossConfig(**{"energy": 0, "forces": 0, "stress": 0, label: 1})
+    found = loss(prediction, sample._replace(**{label: values}), alone, 1.0)
+    assert found.item() == pytest.approx(2.0**2 if label == "energy" else 0.5**2)
+    found.backward()
+    assert predicted.grad[1:3].abs().sum() == 0
+    assert predicted.grad[0].abs().min() > 0

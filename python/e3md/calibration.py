@@ -68,17 +68,24 @@ def collect_deviations(frames: Sequence[Compared]) -> Deviations:
 
 
 def force_pairs(frames: Sequence[Compared]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Deviation and error of the force on every atom, (n_atoms,) eV/Å."""
+    """Deviation and error of the force on every labelled atom, (n,) eV/Å."""
     deviations = [f.deviation[1] for f in frames if f.deviation]
     errors = [f.forces[0] - f.forces[1] for f in frames]
-    return _norms(deviations), _norms(errors)
+    return _labelled(_norms(deviations), _norms(errors))
 
 
 def energy_pairs(frames: Sequence[Compared]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Deviation and error of the energy per atom of every frame, (n_frames,) eV."""
+    """Deviation and error of the energy per atom of every labelled frame, (n,) eV."""
     deviations = [f.deviation[0] / len(f.symbols) for f in frames if f.deviation]
     errors = [abs(f.energy[0] - f.energy[1]) / len(f.symbols) for f in frames]
-    return np.array(deviations), np.array(errors)
+    return _labelled(np.array(deviations), np.array(errors))
+
+
+def _labelled(
+    deviations: NDArray[np.float64], errors: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    known = np.isfinite(errors)
+    return deviations[known], errors[known]
 
 
 def calibration_table(found: Deviations) -> str:

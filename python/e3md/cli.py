@@ -39,7 +39,8 @@ class Dtype(str, Enum):
 ModelFile = Annotated[Path, typer.Argument(help="model file written by `e3md export`")]
 EnergyKey = Annotated[str | None, typer.Option(help="name of the energies in the data")]
 ForcesKey = Annotated[str | None, typer.Option(help="name of the forces in the data")]
-StressKey = Annotated[str | None, typer.Option(help="name of the stresses in the data")]
+StressKey = Annotated[str | None, typer.Option(help="name of the stresses in the data, eV/Å³")]
+VirialKey = Annotated[str | None, typer.Option(help="name of the virials in the data, eV")]
 
 
 @app.command()
@@ -62,6 +63,7 @@ def train(
     energy_key: EnergyKey = None,
     forces_key: ForcesKey = None,
     stress_key: StressKey = None,
+    virial_key: VirialKey = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on after an interruption")] = False,
 ) -> None:
     """Train a potential and write a report."""
@@ -75,7 +77,7 @@ def train(
     if config:
         run(config, resume=resume)
     else:
-        keys = DataKeys(energy=energy_key, forces=forces_key, stress=stress_key)
+        keys = DataKeys(energy=energy_key, forces=forces_key, stress=stress_key, virial=virial_key)
         files = DataConfig(train=data or [], valid=valid or [], test=test or [], keys=keys)
         train_data(files, output, resume)
 
@@ -136,12 +138,13 @@ def evaluate(
     energy_key: EnergyKey = None,
     forces_key: ForcesKey = None,
     stress_key: StressKey = None,
+    virial_key: VirialKey = None,
 ) -> None:
     """Compare a model with reference data."""
     from e3md.data.read import DataKeys
     from e3md.evaluate import evaluate as run
 
-    keys = DataKeys(energy=energy_key, forces=forces_key, stress=stress_key)
+    keys = DataKeys(energy=energy_key, forces=forces_key, stress=stress_key, virial=virial_key)
     run(model, data, json_path=json, plots_dir=plots, keys=keys)
 
 

@@ -16,17 +16,17 @@ class ErrorPair(BaseModel):
 
 
 class Errors(BaseModel):
-    """Errors of a data set: eV per atom, eV/Å, eV/Å³."""
+    """Errors of a data set: eV per atom, eV/Å, eV/Å³; None of what has no label."""
 
     n_frames: int
-    energy_per_atom: ErrorPair
-    forces: ErrorPair
+    energy_per_atom: ErrorPair | None
+    forces: ErrorPair | None
     forces_per_element: dict[str, ErrorPair]
     stress: ErrorPair | None
 
 
 class Compared(NamedTuple):
-    """Prediction and reference of one frame."""
+    """Prediction and reference of one frame; the reference is NaN where there is no label."""
 
     symbols: list[str]
     energy: tuple[float, float]  # eV: predicted, reference
@@ -36,10 +36,11 @@ class Compared(NamedTuple):
     deviation: tuple[float, NDArray[np.float64]] | None = None
 
 
-def _pair(differences: NDArray[np.float64]) -> ErrorPair:
-    return ErrorPair(
-        mae=float(np.abs(differences).mean()), rmse=float(np.sqrt(np.square(differences).mean()))
-    )
+def _pair(differences: NDArray[np.float64]) -> ErrorPair | None:
+    known = differences[np.isfinite(differences)]
+    if not len(known):
+        return None
+    return ErrorPair(mae=float(np.abs(known).mean()), rmse=float(np.sqrt(np.square(known).mean())))
 
 
 def collect_errors(frames: Sequence[Compared]) -> Errors:
@@ -54,20 +55,24 @@ def collect_errors(frames: Sequence[Compared]) -> Errors:
     forces = np.concatenate([f.forces[0] - f.forces[1] for f in frames])
     symbols = np.concatenate([f.symbols for f in frames])
     stress = [f.stress[0] - f.stress[1] for f in frames if f.stress is not None]
+    by_element = {str(s): _pair(forces[symbols == s]) for s in np.unique(symbols)}
     return Errors(
         n_frames=len(frames),
         energy_per_atom=_pair(energy),
         forces=_pair(forces),
-        forces_per_element={str(s): _pair(forces[symbols == s]) for s in np.unique(symbols)},
+        forces_per_element={s: pair for s, pair in by_element.items() if pair},
         stress=_pair(np.stack(stress)) if stress else None,
     )
 
 
 def error_rows(errors: Errors) -> list[tuple[str, str, str, str]]:
     """Rows of a table: quantity, unit, MAE, RMSE."""
-    rows = [("energy per atom", "meV", errors.energy_per_atom)]
-    rows += [("forces", "meV/Å", errors.forces)]
-    rows += [(f"forces on {s}", "meV/Å", pair) for s, pair in errors.forces_per_element.items()]
-    if errors.stress:
-        rows += [("stress", "meV/Å³", errors.stress)]
-    return [(what, unit, f"{1e3 * p.mae:.3f}", f"{1e3 * p.rmse:.3f}") for what, unit, p in rows]
+    pairs = [
+        ("energy per atom", "meV", errors.energy_per_atom),
+        ("forces", "meV/Å", errors.forces),
+        *((f"forces on {s}", "meV/Å", pair) for s, pair in errors.forces_per_element.items()),
+        ("stress", "meV/Å³", errors.stress),
+    ]
+    return [
+        (what, unit, f"{1e3 * p.mae:.3f}", f"{1e3 * p.rmse:.3f}") for what, unit, p in pairs if p
+    ]

@@ -30,7 +30,10 @@ def evaluate(
         DataError: for frames without energy or forces, or that the model cannot evaluate.
     """
     calculator, console = E3Calculator(model, dtype=dtype), Console()
-    frames = read_frames([Path(data)], keys or DataKeys())
+    remarks: list[str] = []
+    frames = read_frames([Path(data)], keys or DataKeys(), remarks)
+    for line in remarks:
+        console.print(f"[yellow]note:[/] {line}", soft_wrap=True)
     watched = track(frames, "evaluating", transient=True, disable=not console.is_terminal)
     compared = [_compare(calculator, frame) for frame in watched]
     errors = collect_errors(compared)
@@ -54,14 +57,14 @@ def evaluate(
 
 
 def _compare(calculator: E3Calculator, frame: Frame) -> Compared:
-    atoms = frame.atoms
+    atoms = frame.atoms.copy()
     atoms.calc = calculator
     try:
         energy, forces = atoms.get_potential_energy(), atoms.get_forces()
     except ValueError as error:
         raise DataError(f"{frame.label}: {error}") from error
     stress = None
-    if frame.stress is not None and atoms.pbc.all():
+    if frame.stress is not None:
         stress = (np.asarray(atoms.get_stress(voigt=False)), frame.stress)
     return Compared(
         symbols=list(atoms.symbols),

@@ -25,35 +25,18 @@ def parity_plots(frames: Sequence[Compared], errors: Errors, folder: Path) -> li
         str(s): np.stack([part[symbols == s].ravel() for part in forces], axis=1)
         for s in np.unique(symbols)
     }
-    pictures = [
-        _parity(
-            {"": energies},
-            "energy, eV/atom",
-            errors.energy_per_atom.mae,
-            "meV/atom",
-            folder / "parity_energy.png",
-        ),
-        _parity(
-            by_element,
-            "force component, eV/Å",
-            errors.forces.mae,
-            "meV/Å",
-            folder / "parity_forces.png",
-        ),
+    stress = [np.stack([s.ravel() for s in f.stress], axis=1) for f in frames if f.stress]
+    pictures = (
+        ("energy", {"": energies}, "energy, eV/atom", errors.energy_per_atom, "meV/atom"),
+        ("forces", by_element, "force component, eV/Å", errors.forces, "meV/Å"),
+        ("stress", {"": np.concatenate(stress or [np.zeros((0, 2))])}, "stress, eV/Å³",
+         errors.stress, "meV/Å³"),
+    )  # fmt: skip
+    return [
+        _parity(groups, quantity, found.mae, unit, folder / f"parity_{name}.png")
+        for name, groups, quantity, found, unit in pictures
+        if found
     ]
-    if errors.stress:
-        stress = np.array([[s.ravel() for s in f.stress] for f in frames if f.stress is not None])
-        points = stress.transpose(0, 2, 1).reshape(-1, 2)
-        pictures.append(
-            _parity(
-                {"": points},
-                "stress, eV/Å³",
-                errors.stress.mae,
-                "meV/Å³",
-                folder / "parity_stress.png",
-            )
-        )
-    return pictures
 
 
 def _parity(
@@ -62,6 +45,7 @@ def _parity(
     figure = Figure(figsize=(4.6, 4.4), layout="constrained")
     axes = figure.add_subplot()
     everything = np.concatenate(list(groups.values()))
+    everything = everything[np.isfinite(everything).all(axis=1)]
     low, high = everything.min(), everything.max()
     axes.plot([low, high], [low, high], color="0.6", lw=1, zorder=0)
     for name, points in groups.items():

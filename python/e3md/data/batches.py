@@ -174,4 +174,5 @@ def _collate_or_empty(samples: Sequence[Sample], like: Sample) -> Sample:
         energy=like.energy[:0],
         forces=like.forces[:0],
         stress=like.stress[:0],
+        weights=like.weights[:0],
     )  # fmt: skip

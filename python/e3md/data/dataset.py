@@ -12,18 +12,20 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from e3md.data.read import DataError, Frame, raise_listed
+from e3md.data.problems import DataError, raise_listed
+from e3md.data.read import Frame
 from e3md.graph import AtomGraph, batch_graphs
 from e3md.neighbors import atoms_to_graph
 
 
 class Sample(NamedTuple):
-    """Graph and labels of one frame, or of a batch."""
+    """Graph and labels of one frame, or of a batch; NaN where there is no label."""
 
     graph: AtomGraph
     energy: Tensor  # (n_frames,) float64 eV
     forces: Tensor  # (n_atoms, 3) float64 eV/Å
-    stress: Tensor  # (n_frames, 3, 3) float64 eV/Å³, NaN where unknown
+    stress: Tensor  # (n_frames, 3, 3) float64 eV/Å³
+    weights: Tensor  # (n_frames, 3) float64: of the energy, the forces and the stress in the loss
 
 
 def build_samples(
@@ -77,7 +79,8 @@ def _sample(frame: Frame, species: tuple[str, ...], cutoff: float, dtype: torch.
     if frame.stress is not None:
         stress[0] = torch.from_numpy(frame.stress)
     energy = torch.tensor([frame.energy], dtype=torch.float64)
-    return Sample(graph, energy, torch.from_numpy(frame.forces), stress)
+    weights = torch.tensor([frame.weights], dtype=torch.float64)
+    return Sample(graph, energy, torch.from_numpy(frame.forces), stress, weights)
 
 
 def _fingerprint(
@@ -88,6 +91,7 @@ def _fingerprint(
         digest.update(f.atoms.numbers.tobytes() + f.atoms.positions.tobytes())
         digest.update(f.atoms.cell.array.tobytes() + f.atoms.pbc.tobytes())
         digest.update(f.forces.tobytes() + np.float64(f.energy).tobytes())
+        digest.update(np.array(f.weights).tobytes())
         digest.update(b"" if f.stress is None else f.stress.tobytes())
     return digest.hexdigest()[:32]
 
@@ -99,4 +103,5 @@ def collate(samples: Sequence[Sample]) -> Sample:
         energy=torch.cat([s.energy for s in samples]),
         forces=torch.cat([s.forces for s in samples]),
         stress=torch.cat([s.stress for s in samples]),
+        weights=torch.cat([s.weights for s in samples]),
     )

@@ -1,45 +1,39 @@
 """Reference data: extended XYZ files to checked frames."""
 
-import bz2
-import gzip
 import hashlib
-import io
-import lzma
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
-ABSURD_FORCE = 300.0  # eV/Å: no relaxed electronic structure of ordinary matter has it
-MAX_LINES = 20  # of errors or warnings of one kind
-OPENERS: dict[str, Callable[..., IO[str]]] = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+from e3md.data.entries import Entries, entries_of
+from e3md.data.extxyz import read_structures
+from e3md.data.geometry import is_isolated, too_dense
+from e3md.data.keys import DataKeys, Names, choose_names, known_names
+from e3md.data.problems import DataError, raise_listed, some
+from e3md.data.weights import FrameWeights, masked_atoms, read_weights, say_weights
 
+__all__ = ["DataError", "DataKeys", "Frame", "file_sha256", "read_frames", "read_structures"]
 
-class DataKeys(BaseModel):
-    """Names of the labels in a file; where unset, those that ASE itself recognizes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    energy: str | None = Field(None, description="key in the comment line, eV")
-    forces: str | None = Field(None, description="column, eV/Å")
-    stress: str | None = Field(None, description="key in the comment line, eV/Å³, ASE's sign")
+_ALIKE = FrameWeights()
+_UNLIKE = 1e-3  # relative difference of a stress and a virial that are one label
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One labelled structure. `label` says where it came from: file name and frame number."""
+    """One labelled structure. NaN stands for a label that is not there, or of weight 0."""
 
-    atoms: Atoms  # no calculator
+    atoms: Atoms  # no calculator, no constraints
     energy: float  # eV
     forces: NDArray[np.float64]  # (n_atoms, 3) eV/Å
     stress: NDArray[np.float64] | None  # (3, 3) eV/Å³
-    label: str
+    label: str  # file name and frame number
     file: Path
+    weights: FrameWeights = _ALIKE
 
     @property
     def isolated(self) -> bool:
@@ -47,166 +41,206 @@ class Frame:
         return is_isolated(self.atoms)
 
 
-class DataError(ValueError):
-    """Frames that cannot be trained on; the message lists file, frame and reason of each."""
-
-
-def is_isolated(atoms: Atoms) -> bool:
-    """One atom, not periodic or of `config_type=IsolatedAtom`."""
-    config_type = str(atoms.info.get("config_type", "")).lower()
-    return len(atoms) == 1 and (not atoms.pbc.any() or "isolated" in config_type)
-
-
-def raise_listed(errors: Sequence[str]) -> None:
-    """One DataError for all unusable frames, if there are any."""
-    if errors:
-        raise DataError(f"{len(errors)} unusable frame(s):\n  " + "\n  ".join(shorten(errors)))
-
-
-def shorten(lines: Sequence[str]) -> list[str]:
-    """The first lines, and how many there are in all."""
-    return [*lines[:MAX_LINES], *([f"... {len(lines)} in all"] if lines[MAX_LINES:] else [])]
-
-
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def read_structures(path: Path) -> list[Atoms]:
-    """All frames of an extxyz file, plain or compressed (.gz, .xz, .bz2).
-
-    Decompressed once: ASE alone seeks in the compressed stream, which is quadratic in the frames.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    opener = OPENERS.get(path.suffix)
-    try:
-        text = opener(path, "rt").read() if opener else path.read_text()
-        frames: Any = ase.io.read(io.StringIO(text), ":", format="extxyz")
-    except Exception as error:  # ASE and the decompressors raise many kinds on a damaged file
-        raise DataError(f"{path}: not readable as extended XYZ ({error})") from error
-    if not frames:
-        raise DataError(f"{path}: holds no structure")
-    return frames
-
-
-def read_frames(paths: Sequence[Path], keys: DataKeys) -> list[Frame]:
+def read_frames(
+    paths: Sequence[Path], keys: DataKeys, remarks: list[str] | None = None
+) -> list[Frame]:
     """Read and check labelled frames.
+
+    Args:
+        remarks: gets a line for whatever was taken under another name than ASE's, or left aside.
 
     Raises:
         DataError: listing every frame that has no usable energy or forces, by file and number.
     """
-    frames: list[Frame] = []
-    errors: list[str] = []
-    names = [path.name for path in paths]
-    for path in paths:
-        # the bare name is enough unless two folders have a file of this name
-        name = path.name if names.count(path.name) == 1 else str(path)
-        for number, atoms in enumerate(read_structures(path)):
-            label = f"{name} frame {number}"
-            try:
-                frames.append(_frame(atoms, keys, label, path))
-            except DataError as error:
-                errors.append(f"{label}: {error}")
+    remarks = [] if remarks is None else remarks
+    structures = _read_all(paths)
+    entries = [entries_of(atoms, label) for atoms, label, _ in structures]
+    names = choose_names(entries, keys, remarks)
+    frames, errors = [], []
+    for (atoms, label, path), held, chosen in zip(structures, entries, names, strict=True):
+        try:
+            frames.append(_frame(atoms, held, chosen, keys, path))
+        except DataError as error:
+            errors.append(f"{label}: {error}")
     raise_listed(errors)
+    say_weights(entries, remarks)
+    _say_conditions(entries, remarks)
     return frames
 
 
-def _frame(atoms: Atoms, keys: DataKeys, label: str, file: Path) -> Frame:
+def _read_all(paths: Sequence[Path]) -> list[tuple[Atoms, str, Path]]:
+    names = [path.name for path in paths]
+    found, errors = [], []
+    for path in paths:
+        # the bare name is enough unless two folders have a file of this name
+        name = path.name if names.count(path.name) == 1 else str(path)
+        try:
+            frames = read_structures(path)
+        except DataError as error:
+            errors.append(str(error))
+            continue
+        found += [(atoms, f"{name} frame {k}", path) for k, atoms in enumerate(frames)]
+    if errors:
+        raise DataError("\n".join(errors))
+    return found
+
+
+def _frame(atoms: Atoms, entries: Entries, names: Names, keys: DataKeys, file: Path) -> Frame:
     if len(atoms) == 0:
         raise DataError("no atoms")
-    results = atoms.calc.results if atoms.calc else {}
-    energy = _label(atoms.info, keys.energy, results, ("energy", "free_energy"), "energy")
-    if is_isolated(atoms):
+    _check_structure(atoms)
+    stress = _stress(atoms, entries, names, keys)
+    weights = read_weights(entries, "stress" if names.stress else "virial")
+    isolated = is_isolated(atoms)
+    energy = _energy(entries, names, needed=weights.energy > 0)
+    forces = _forces(entries, names, needed=weights.forces > 0 and not isolated)
+    if isolated:
         forces = np.zeros((1, 3))  # by symmetry; such frames rarely have the column
-    else:
-        forces = _label(atoms.arrays, keys.forces, results, ("forces",), "forces")
-    if energy is None or forces is None:
-        missing = "energy" if energy is None else "forces"
-        known = sorted({*results, *atoms.info, *atoms.arrays} - {"numbers", "positions"})
-        raise DataError(f"no {missing} (it has: {', '.join(known)}; set data.keys.{missing})")
-    forces = np.asarray(forces, dtype=float)
-    if forces.shape != (len(atoms), 3):
-        raise DataError(f"forces have shape {forces.shape}, expected ({len(atoms)}, 3)")
-    # only a cell that is periodic in all directions has a stress to ask for
-    stress_key = keys.stress if atoms.pbc.all() and not is_isolated(atoms) else None
-    stress = _label(atoms.info, stress_key, results, ("stress",), "stress")
     plain = atoms.copy()
     plain.calc = None
-    frame = Frame(plain, float(energy), forces, _matrix(stress), label, file)
-    _check_numbers(frame)
-    return frame
+    plain.set_constraint()  # ASE would give zero forces for what they hold
+    return Frame(
+        plain,
+        energy if weights.energy > 0 else np.nan,
+        forces if weights.forces > 0 else np.full((len(atoms), 3), np.nan),
+        stress if weights.stress > 0 else None,
+        entries.label,
+        file,
+        weights,
+    )
 
 
-def _label(own: dict, key: str | None, results: dict, default: tuple[str, ...], what: str) -> Any:
-    if key is None:
-        return next((results[name] for name in default if name in results), None)
-    if key in own:
-        return own[key]
-    if key in results:
-        return results[key]
-    raise DataError(f"no '{key}', which data.keys.{what} asks for")
-
-
-def _matrix(stress: Any) -> NDArray[np.float64] | None:
-    if stress is None:
-        return None
-    stress = np.asarray(stress, dtype=float)
-    if stress.size == 6:
-        xx, yy, zz, yz, xz, xy = stress.ravel()
-        return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    if stress.size == 9:
-        return stress.reshape(3, 3)
-    raise DataError(f"stress has {stress.size} numbers, expected 6 (Voigt) or 9")
-
-
-def _check_numbers(frame: Frame) -> None:
-    for name, values in (
-        ("energy", np.array([frame.energy])),
-        ("forces", frame.forces),
-        ("stress", frame.stress),
-        ("positions", frame.atoms.positions),
-        ("cell", frame.atoms.cell.array),
-    ):
-        if values is not None and not np.isfinite(values).all():
+def _check_structure(atoms: Atoms) -> None:
+    ghosts = np.flatnonzero(atoms.numbers == 0)
+    if len(ghosts):
+        raise DataError(
+            f"atom {some([str(k) for k in ghosts])} is X, atomic number 0: a ghost atom or dummy "
+            "site is no element that a potential can have; leave such sites out of the file"
+        )
+    for name, values in (("positions", atoms.positions), ("cell", atoms.cell.array)):
+        if not np.isfinite(values).all():
             raise DataError(f"{name} not finite")
+    for k, periodic in enumerate(atoms.pbc):
+        if periodic and not atoms.cell.array[k].any():
+            raise DataError(f"periodic in direction {k}, but cell vector {k} is zero")
+    problem = too_dense(atoms)
+    if problem:
+        raise DataError(problem)
 
 
-def odd_frames(frames: Sequence[Frame]) -> list[str]:
-    """Frames that can be trained on but are probably a mistake, one line each."""
-    return [*_mixed_periodicity(frames), *_absurd_forces(frames), *_same_structures(frames)]
+def _energy(entries: Entries, names: Names, needed: bool) -> float:
+    if not needed:
+        return np.nan
+    if names.energy is None:
+        raise DataError(_missing("energy", entries))
+    value = np.asarray(_entry(entries.line, names.energy, entries, "energy"))
+    if value.size != 1:
+        raise DataError(
+            f"{names.energy}: {value.size} values, expected the energy of the whole frame"
+        )
+    return float(_numbers(value, names.energy).reshape(()))
 
 
-def _mixed_periodicity(frames: Sequence[Frame]) -> list[str]:
-    kinds: dict[str, list[Frame]] = {}
-    for frame in frames:
-        if not frame.isolated:
-            kinds.setdefault("".join("FT"[int(p)] for p in frame.atoms.pbc), []).append(frame)
-    if len(kinds) < 2:
-        return []
-    found = ", ".join(f"{k} ({len(some)}, first {some[0].label})" for k, some in kinds.items())
-    return [f"frames of different periodicity are mixed: {found}"]
+def _forces(entries: Entries, names: Names, needed: bool) -> NDArray[np.float64]:
+    shape = (entries.n_atoms, 3)
+    if not needed:
+        return np.full(shape, np.nan)
+    if names.forces is None:
+        raise DataError(_missing("forces", entries))
+    forces = _numbers(_entry(entries.columns, names.forces, entries, "forces"), names.forces)
+    if forces.shape != shape:
+        raise DataError(f"{names.forces} have shape {forces.shape}, expected {shape}")
+    mask = masked_atoms(entries)
+    return forces if mask is None else np.where(mask[:, None], np.nan, forces)
 
 
-def _absurd_forces(frames: Sequence[Frame]) -> list[str]:
-    warnings = []
-    for frame in frames:
-        largest = np.abs(frame.forces).max(axis=1)
-        if largest.max() > ABSURD_FORCE:
-            atom = int(largest.argmax())
-            warnings.append(f"{frame.label}: atom {atom} has a force of {largest[atom]:.0f} eV/Å")
-    return shorten(warnings)
+def _stress(
+    atoms: Atoms, entries: Entries, names: Names, keys: DataKeys
+) -> NDArray[np.float64] | None:
+    """Of any cell with three vectors, whatever the boundaries."""
+    if atoms.cell.rank < 3 or is_isolated(atoms):
+        return None
+    volume = atoms.get_volume()
+    found: dict[str, NDArray[np.float64]] = {}
+    for kind, sign in (("stress", 1.0), ("virial", -1.0 / volume)):
+        name, asked = getattr(names, kind), getattr(keys, kind)
+        if name is None or (name not in entries.line and not atoms.pbc.all()):
+            continue
+        if asked and kind == "stress" and name.lower().rstrip("s").endswith("virial"):
+            raise DataError(f"data.keys.stress: {name} is a virial: name it in data.keys.virial")
+        found[kind] = sign * _matrix(_entry(entries.line, name, entries, kind), name)
+    if len(found) == 2:
+        _compare(found["stress"], found["virial"], names)
+    return next(iter(found.values()), None)
 
 
-def _same_structures(frames: Sequence[Frame]) -> list[str]:
-    """The cell counts: a volume scan repeats the positions of a small cell."""
-    warnings: list[str] = []
-    seen: dict[bytes, Frame] = {}
-    for frame in frames:
-        atoms = frame.atoms
-        arrays = (atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc)
-        first = seen.setdefault(b"".join(a.tobytes() for a in arrays), frame)
-        if first is not frame:
-            warnings.append(f"{frame.label}: the same structure as {first.label}")
-    return shorten(warnings)
+def _compare(stress: NDArray[np.float64], virial: NDArray[np.float64], names: Names) -> None:
+    largest = max(np.abs(stress).max(), np.abs(virial).max())
+    if np.abs(stress - virial).max() <= _UNLIKE * largest + 1e-5:
+        return
+    hint = " (it is of the other sign)" if np.allclose(stress, -virial, _UNLIKE, 1e-5) else ""
+    raise DataError(
+        f"{names.stress} and {names.virial} disagree: xx {stress[0, 0]:.5g} eV/Å³, but -virial/V "
+        f"{virial[0, 0]:.5g} eV/Å³{hint}. Set data.keys.stress or data.keys.virial"
+    )
+
+
+def _entry(where: Any, name: str, entries: Entries, what: str) -> Any:
+    if name in where:
+        return where[name]
+    if name in entries.line or name in entries.columns:
+        place = "the comment line" if name in entries.line else "a column per atom"
+        raise DataError(f"{name} is in {place}: no place for the label {what}")
+    raise DataError(f"no '{name}', which data.keys.{what} asks for")
+
+
+def _missing(what: str, entries: Entries) -> str:
+    known = known_names(entries)
+    hint = ""
+    if what == "energy" and "E" in known:
+        hint = "; E of CP2K's files is in Hartree and must be converted"
+    found = ", ".join(known) or "nothing but positions"
+    return f"no {what} (it has: {found}; set data.keys.{what} to the name of the label{hint})"
+
+
+def _numbers(value: Any, name: str) -> NDArray[np.float64]:
+    array = np.asarray(value)
+    if array.dtype.kind == "b":
+        raise DataError(f"{name} is {value}, expected a number")
+    try:
+        numbers = array.astype(float)
+    except (ValueError, TypeError):
+        raise DataError(f"{name} is '{str(value)[:40]}', expected numbers alone") from None
+    if not np.isfinite(numbers).all():
+        raise DataError(f"{name} not finite")
+    return numbers
+
+
+def _matrix(value: Any, name: str) -> NDArray[np.float64]:
+    numbers = _numbers(value, name)
+    if numbers.size == 6:
+        xx, yy, zz, yz, xz, xy = numbers.ravel()
+        return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    if numbers.size == 9:
+        return numbers.reshape(3, 3)
+    raise DataError(f"{name} has {numbers.size} numbers, expected 6 (Voigt) or 9")
+
+
+# What a potential does not see, though energies depend on it.
+_CONDITIONS = ("charge", "total_charge", "spin", "multiplicity", "total_spin", "head",
+               "electric_field", "efield", "external_field", "pressure", "pstress")  # fmt: skip
+
+
+def _say_conditions(entries: Sequence[Entries], remarks: list[str]) -> None:
+    for name in sorted({n for e in entries for n in e.line if n.lower() in _CONDITIONS}):
+        values = {str(e.line.get(name)) for e in entries}
+        if len(values) > 1:
+            remarks.append(
+                f"frames differ in {name} ({some(sorted(values))}), on which energies depend and "
+                "which the model does not see"
+            )

@@ -21,9 +21,10 @@ def loss(
     scale: float,
     counts: Tensor | None = None,
 ) -> Tensor:
-    """Σ_k w_k ⟨f(Δ_k / scale)⟩, with Δ in eV per atom, eV/Å, and eV per atom (stress · V/N).
+    """Σ_k w_k ⟨v f(Δ_k / scale)⟩, with Δ in eV per atom, eV/Å, and eV per atom (stress · V/N).
 
-    f(x) is x², or Huber's function, which is x² up to huber_delta and linear beyond.
+    f(x) is x², or Huber's function, which is x² up to huber_delta and linear beyond; v the weight of
+    the frame. The mean is over the labels that are there, whatever their weight.
 
     Args:
         scale: RMS force of the training data, eV/Å, so that 1 is the loss of predicting nothing.
@@ -41,32 +42,45 @@ def combine(sums: Tensor, counts: Tensor, weights: LossConfig) -> Tensor:
 
 
 def count_terms(sample: Sample) -> Tensor:
-    """(3,) float64: energies, force components, and components of known stress."""
-    sizes = [sample.energy.numel(), sample.forces.numel(), 9 * int(_known_stress(sample).sum())]
-    return torch.tensor(sizes, dtype=torch.float64, device=sample.energy.device)
+    """(3,) float64: energies, force components, and components of stress that are labelled."""
+    known = sample.energy.isfinite(), sample.forces.isfinite(), _known_stress(sample)
+    factors = torch.tensor([1.0, 1.0, 9.0], dtype=torch.float64, device=sample.energy.device)
+    return factors * torch.stack([k.sum() for k in known])
+
+
+def errors_of_labels(prediction: Prediction, sample: Sample) -> tuple[Tensor, Tensor]:
+    """Errors of the energy per atom, (n_frames,) eV, and of forces, (n_atoms, 3) eV/Å; 0 without label."""
+    energy = (prediction.energy - sample.energy) / atoms_per_frame(sample)
+    forces = prediction.forces - sample.forces
+    return energy.where(sample.energy.isfinite(), 0.0), forces.where(sample.forces.isfinite(), 0.0)
 
 
 def penalties(prediction: Prediction, sample: Sample, weights: LossConfig, scale: float) -> Tensor:
-    """(3,) float64: Σ f(Δ / scale) of energies, forces and stress."""
-    n_atoms = atoms_per_frame(sample)
-    energy = (prediction.energy - sample.energy) / n_atoms
-    forces = prediction.forces - sample.forces
+    """(3,) float64: Σ v f(Δ / scale) of energies, forces and stress."""
+    energy, forces = errors_of_labels(prediction, sample)
     known = _known_stress(sample)
     stress = sample.stress[known]
     if len(stress):
         # selected first: a NaN times zero would still poison the gradient
         stress = prediction.stress[known] - stress
-    virial = stress * (sample.graph.volume[known] / n_atoms[known])[:, None, None]
-    return torch.stack([_penalty(x / scale, weights) for x in (energy, forces, virial)])
+    per_atom = sample.graph.volume[known] / atoms_per_frame(sample)[known]
+    virial = stress * per_atom[:, None, None]
+    of_energy, of_forces, of_stress = sample.weights.unbind(1)
+    of_atoms = of_forces.index_select(0, sample.graph.frame)[:, None]
+    terms = (
+        (energy, of_energy),
+        (forces, of_atoms),
+        (virial, of_stress[known][:, None, None]),
+    )
+    return torch.stack([(v * _penalty(x / scale, weights)).sum() for x, v in terms])
 
 
 def _known_stress(sample: Sample) -> Tensor:
-    """(n_frames,) bool: labelled, and of a cell that is periodic in all directions."""
+    """(n_frames,) bool: labelled, and of a cell that has a volume."""
     return ~(sample.stress.flatten(1).isnan().any(dim=1) | sample.graph.volume.isnan())
 
 
 def _penalty(x: Tensor, weights: LossConfig) -> Tensor:
     if weights.function == "mse":
-        return x.square().sum()
-    zeros = torch.zeros_like(x)
-    return 2 * huber_loss(x, zeros, delta=weights.huber_delta, reduction="sum")
+        return x.square()
+    return 2 * huber_loss(x, torch.zeros_like(x), delta=weights.huber_delta, reduction="none")

@@ -13,7 +13,7 @@ from e3md.data.dataset import Sample
 from e3md.derivatives import predict
 from e3md.fused.training import Reach, training_form
 from e3md.train.config import TrainingConfig
-from e3md.train.loss import atoms_per_frame, combine, count_terms, loss, penalties
+from e3md.train.loss import combine, count_terms, errors_of_labels, loss, penalties
 
 NORM_MEMORY = 100  # steps
 
@@ -92,16 +92,15 @@ class PotentialTraining(lightning.LightningModule):
     def validation_step(self, batch: Sample, _: int) -> None:
         with torch.enable_grad():
             prediction = predict(self.fast[1], batch.graph)
-        forces = (prediction.forces - batch.forces).abs().sum()
-        energy = ((prediction.energy - batch.energy) / atoms_per_frame(batch)).abs().sum()
+        absolute = torch.stack([e.abs().sum() for e in errors_of_labels(prediction, batch)])
         found = penalties(prediction, batch, self.config.loss, self.scale)
-        self.valid_sums += torch.cat([found, count_terms(batch), torch.stack([energy, forces])])
+        self.valid_sums += torch.cat([found, count_terms(batch), absolute])
 
     def on_validation_epoch_end(self) -> None:
         """Added up over batches and processes, so that neither changes what is found."""
         total = self.trainer.strategy.reduce(self.valid_sums, reduce_op="sum")
         found, counts, absolute = total.split([3, 3, 2])
-        energy, forces = absolute / counts[:2]
+        energy, forces = absolute / counts[:2].clamp(min=1)
         self.log("valid_forces_mae", forces, prog_bar=True)
         self.log("valid_energy_mae", energy, prog_bar=True)
         self.log("valid_loss", combine(found, counts, self.config.loss))

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from e3md.data.dataset import Sample, build_samples
-from e3md.data.read import DataError, Frame, file_sha256, odd_frames, read_frames
+from e3md.data.oddities import check_energies, odd_frames
+from e3md.data.read import DataError, Frame, file_sha256, read_frames
 from e3md.data.split import split
 from e3md.data.statistics import (
     ReferenceEnergies,
@@ -40,8 +41,13 @@ def prepare_data(config: Config, console: Console, known: Statistics | None) -> 
     Raises:
         DataError: for frames or files that cannot be trained on.
     """
-    frames = _read_sets(config.data)
-    for line in odd_frames([f for some in frames.values() for f in some]):
+    frames, remarks = _read_sets(config.data)
+    for line in remarks:
+        console.print(f"[yellow]note:[/] {line}", soft_wrap=True)
+    every = [f for some in frames.values() for f in some]
+    if config.training.loss.energy > 0:
+        check_energies(every)
+    for line in odd_frames(every):
         console.print(f"[yellow]warning:[/] {line}", soft_wrap=True)
     files = [
         DataFile(
@@ -76,16 +82,17 @@ def shortest_distance(samples: dict[str, list[Sample]]) -> float:
     return min((float(torch.linalg.vector_norm(e, dim=1).min()) for e in edges), default=1.0)
 
 
-def _read_sets(data: DataConfig) -> FrameSets:
-    """All files are read together, so that one error lists the bad frames of all."""
+def _read_sets(data: DataConfig) -> tuple[FrameSets, list[str]]:
+    """Frames, and what reading them has to say; together, so that one error lists all bad frames."""
     paths = {"train": data.train, "valid": data.valid, "test": data.test}
     every = [path for some in paths.values() for path in some]
     for name, some in paths.items():
         twice = [str(path) for path in some if every.count(path) > 1]
         if twice:
             raise DataError(f"data.{name}: {twice[0]} is given more than once")
-    frames = read_frames(every, data.keys)
-    return {name: [f for f in frames if f.file in some] for name, some in paths.items()}
+    remarks: list[str] = []
+    frames = read_frames(every, data.keys, remarks)
+    return {name: [f for f in frames if f.file in some] for name, some in paths.items()}, remarks
 
 
 def _build_sets(

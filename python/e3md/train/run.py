@@ -199,12 +199,14 @@ def _report(config: Config, data: TrainingData, record: RunRecord, console: Cons
 
 
 def _summary(errors: Errors) -> dict[str, float]:
-    found = {
-        "energy_per_atom_mae": errors.energy_per_atom.mae,
-        "forces_mae": errors.forces.mae,
-        "forces_rmse": errors.forces.rmse,
+    found = {"energy_per_atom": errors.energy_per_atom, "forces": errors.forces}
+    found |= {"stress": errors.stress}
+    return {
+        f"{name}_{statistic}": getattr(pair, statistic)
+        for name, pair in found.items()
+        for statistic in ("mae", "rmse")
+        if pair
     }
-    return found | ({"stress_mae": errors.stress.mae} if errors.stress else {})
 
 
 def _quiet() -> None:
