@@ -351,3 +351,41 @@ def test_small_steps_of_a_relaxation_are_no_contradiction(read: Read) -> None:
         atoms.calc = SinglePointCalculator(atoms, **labels)
         frames.append(atoms)
     assert odd_frames(read(frames)[0]) == []
+
+
+def rattled(energy: float = 1.0, forces: float = 1.0) -> list[Atoms]:
+    """Frames around one crystal, their labels in other units by these factors."""
+    rng, frames = np.random.default_rng(5), []
+    for _ in range(10):
+        atoms = bulk("Ar", "fcc", a=5.3, cubic=True).repeat((2, 1, 1))
+        atoms.positions += rng.normal(0, 0.05, (8, 3))
+        atoms.calc = LennardJones(sigma=3.4, epsilon=0.05, rc=5.0, smooth=True)
+        labels = {
+            "energy": energy * atoms.get_potential_energy(), "forces": forces * atoms.get_forces()
+        }  # fmt: skip
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        frames.append(atoms)
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("energy", "forces", "cause"),
+    [
+        (1.0, -1.0, "gradients"),
+        (1 / 27.2114, 1 / 51.422, "energies in Hartree, forces in Hartree/Bohr"),
+        (1.0, 1 / 51.422, "forces in Hartree/Bohr"),
+        (1.0, 23.0605, "forces in kcal/mol"),
+        (1 / 8, 1.0, "energies per atom"),
+        (1.0, 5.0, "of one calculation"),
+    ],
+)
+def test_forces_that_are_no_slopes_of_the_energies(
+    read: Read, energy: float, forces: float, cause: str
+) -> None:
+    lines = [x for x in odd_frames(read(rattled(energy, forces))[0]) if "as forces say" in x]
+    assert len(lines) == 1
+    assert cause in lines[0]
+
+
+def test_forces_that_are_slopes_are_not_named(read: Read) -> None:
+    assert odd_frames(read(rattled())[0]) == []

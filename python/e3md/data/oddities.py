@@ -9,6 +9,7 @@ from e3md.data.geometry import closest_pair, may_feel_force
 from e3md.data.problems import DataError, shorten, some
 from e3md.data.read import Frame
 from e3md.data.repeats import repeated_structures
+from e3md.data.slopes import mismatched_forces
 
 ABSURD_FORCE = 300.0  # eV/Å: no relaxed electronic structure of ordinary matter has it
 ABSURD_STRESS = 1.0  # eV/Å³ = 160 GPa, for stress that forces do not explain
@@ -24,7 +25,8 @@ def odd_frames(frames: Sequence[Frame]) -> list[str]:
     """One line each; frames of one kind of fault are named together."""
     checks: tuple[Callable[[Sequence[Frame]], list[str]], ...] = (
         _mixed_periodicity, _close_atoms, _absurd_forces, _zero_forces, _net_forces, _absurd_stress,
-        _zero_stress, _repeated_energies, _scattered_energies, _far_from_atoms, repeated_structures,
+        _zero_stress, _repeated_energies, _scattered_energies, _far_from_atoms, mismatched_forces,
+        repeated_structures,
     )  # fmt: skip
     return [line for check in checks for line in check(frames)]
 
