@@ -5,10 +5,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ase.data import chemical_symbols
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from e3md.data.read import DataKeys
 from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig, SO3NetConfig
+from e3md.paths import expand
+
+LARGEST_SEED = 2**32 - 1  # of numpy
 
 
 class _Section(BaseModel):
@@ -25,6 +37,17 @@ class DataConfig(_Section):
     )
     test: list[Path] = Field([], description="files for the final error table only")
     keys: DataKeys = DataKeys()
+    e0s: dict[str, FiniteFloat] = Field(
+        {}, description="energies of isolated atoms, eV, in place of those that the data give"
+    )
+
+    @field_validator("e0s")
+    @classmethod
+    def _elements(cls, e0s: dict[str, float]) -> dict[str, float]:
+        unknown = [symbol for symbol in e0s if symbol not in chemical_symbols[1:]]
+        if unknown:
+            raise ValueError(f"{' '.join(unknown)}: no chemical symbol")
+        return e0s
 
 
 class LossConfig(_Section):
@@ -38,6 +61,12 @@ class LossConfig(_Section):
     energy: float = Field(4.0, ge=0, description="energy per atom")
     forces: float = Field(1.0, ge=0, description="force components")
     stress: float = Field(1.0, ge=0, description="virial per atom, where stress is known")
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> "LossConfig":
+        if self.energy == self.forces == self.stress == 0:
+            raise ValueError("energy, forces and stress are all 0: there is nothing to learn")
+        return self
 
 
 class TrainingConfig(_Section):
@@ -63,7 +92,7 @@ class TrainingConfig(_Section):
         5.0, gt=0, description="largest norm of the gradient, in units of its recent mean"
     )
     early_stopping: int | None = Field(None, ge=1, description="epochs without progress, then stop")
-    seed: int = 1
+    seed: int = Field(1, ge=0, le=LARGEST_SEED)
     members: int = Field(
         1, ge=1, description="models of a committee, trained one after another: seed, seed + 1, ..."
     )
@@ -80,6 +109,8 @@ class TrainingConfig(_Section):
             raise ValueError(
                 "members are trained in one process each: set devices and num_nodes to 1"
             )
+        if self.seed + self.members - 1 > LARGEST_SEED:
+            raise ValueError(f"seed + members - 1 must be at most {LARGEST_SEED}")
         return self
 
 
@@ -104,15 +135,16 @@ class Config(_Section):
         return values
 
     def absolute(self, folder: Path) -> "Config":
-        """The same with paths relative to `folder` made absolute."""
+        """The same with paths relative to `folder` made absolute, and ~ the home folder."""
         data = self.data.model_copy(
             update={
-                k: [folder / p for p in getattr(self.data, k)] for k in ("train", "valid", "test")
+                k: [folder / expand(p) for p in getattr(self.data, k)]
+                for k in ("train", "valid", "test")
             }
         )
-        initial = folder / self.init_from if self.init_from else None
+        initial = folder / expand(self.init_from) if self.init_from else None
         return self.model_copy(
-            update={"run_dir": folder / self.run_dir, "data": data, "init_from": initial}
+            update={"run_dir": folder / expand(self.run_dir), "data": data, "init_from": initial}
         )
 
 

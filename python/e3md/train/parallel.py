@@ -3,6 +3,7 @@
 import os
 
 import torch
+from lightning.pytorch.plugins.environments import ClusterEnvironment, LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -19,6 +20,18 @@ def choose_strategy(settings: TrainingConfig) -> Strategy | str:
     # the model's buffers are constants, and validation, where processes have unlike numbers of
     # batches, must not wait for their broadcast
     return DDPStrategy(broadcast_buffers=False) if is_parallel(settings) else "auto"
+
+
+def cluster(settings: TrainingConfig) -> list[ClusterEnvironment]:
+    """What tells Lightning of other processes; of several it finds Slurm or torchrun by itself.
+
+    One process has none, whatever the variables of the job it runs in say.
+    """
+    if is_parallel(settings):
+        return []
+    # Lightning took it from the environment
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]
+    return [LightningEnvironment()]
 
 
 def is_first_process(settings: TrainingConfig) -> bool:
