@@ -126,7 +126,7 @@ def _require(path: Path) -> None:
     if (folder / "member_1").is_dir():
         raise FileNotFoundError(
             f"{path}: not there; the committee in {folder} is not finished: continue it with "
-            "`e3md train --resume`, or take one member, such as member_1"
+            "`e3md train CONFIG.yaml --resume`, or take one member, such as member_1"
         )
     raise FileNotFoundError(
         f"{path}: not there; is {folder} the run_dir of `e3md train`, "

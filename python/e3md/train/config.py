@@ -92,7 +92,7 @@ class TrainingConfig(_Section):
         5.0, gt=0, description="largest norm of the gradient, in units of its recent mean"
     )
     early_stopping: int | None = Field(None, ge=1, description="epochs without progress, then stop")
-    seed: int = Field(1, ge=0, le=LARGEST_SEED)
+    seed: int = 1
     members: int = Field(
         1, ge=1, description="models of a committee, trained one after another: seed, seed + 1, ..."
     )
@@ -103,6 +103,13 @@ class TrainingConfig(_Section):
     num_nodes: int = Field(1, ge=1, description="machines")
     loss: LossConfig = LossConfig()
 
+    @field_validator("seed")
+    @classmethod
+    def _bounded(cls, seed: int) -> int:
+        if not 0 <= seed <= LARGEST_SEED:
+            raise ValueError(f"must be from 0 to {LARGEST_SEED}")
+        return seed
+
     @model_validator(mode="after")
     def _members_alone(self) -> "TrainingConfig":
         if self.members > 1 and self.devices * self.num_nodes > 1:
@@ -110,7 +117,7 @@ class TrainingConfig(_Section):
                 "members are trained in one process each: set devices and num_nodes to 1"
             )
         if self.seed + self.members - 1 > LARGEST_SEED:
-            raise ValueError(f"seed + members - 1 must be at most {LARGEST_SEED}")
+            raise ValueError(f"the last seed, seed + members - 1, must be at most {LARGEST_SEED}")
         return self
 
 

@@ -93,15 +93,21 @@ def warn(console: Console, lines: Sequence[str]) -> None:
         console.print(f"[yellow]warning:[/] {escape(line)}", soft_wrap=True)
 
 
-def _read_sets(data: DataConfig) -> FrameSets:
-    """All files are read together, so that one error lists the bad frames of all."""
+def check_files(data: DataConfig) -> None:
+    """Refuse a file that is given twice."""
     paths = {"train": data.train, "valid": data.valid, "test": data.test}
-    every = [path for some in paths.values() for path in some]
+    every = [path.resolve() for some in paths.values() for path in some]
     for name, some in paths.items():
-        twice = [str(path) for path in some if every.count(path) > 1]
+        twice = [str(path) for path in some if every.count(path.resolve()) > 1]
         if twice:
             raise DataError(f"data.{name}: {twice[0]} is given more than once")
-    frames = read_frames(every, data.keys)
+
+
+def _read_sets(data: DataConfig) -> FrameSets:
+    """All files are read together, so that one error lists the bad frames of all."""
+    check_files(data)
+    paths = {"train": data.train, "valid": data.valid, "test": data.test}
+    frames = read_frames([path for some in paths.values() for path in some], data.keys)
     return {name: [f for f in frames if f.file in some] for name, some in paths.items()}
 
 

@@ -1,6 +1,8 @@
 """Going on with a run: what may change is honored and recorded, all else is refused by name."""
 
+import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,8 +40,9 @@ def resume_record(config: Config, console: Console) -> RunRecord | None:
     if not (folder / RECORD).is_file():
         raise ConfigError(f"{folder / RECORD}: not there, so {folder} cannot be resumed")
     record, now = load_record(folder), settings_of(config)
-    epochs = torch.load(folder / LAST, map_location="cpu", weights_only=True)["epoch"] + 1
-    before = record.settings or _known_settings(folder, record, now, console)
+    last = torch.load(folder / LAST, map_location="cpu", weights_only=True)
+    epochs = last["epoch"] + 1
+    before = record.settings or _known_settings(folder, record, now, last, console)
     changes = compare_settings(before, now, epochs)
     lines = [
         *_model_changes(record, config),
@@ -83,20 +86,38 @@ def _same(old: str | float, new: str | float) -> bool:
     return bool(np.isclose(old, new, rtol=1e-6))
 
 
-def _known_settings(folder: Path, record: RunRecord, now: Settings, console: Console) -> Settings:
+def _known_settings(
+    folder: Path, record: RunRecord, now: Settings, last: dict[str, Any], console: Console
+) -> Settings:
     """Of a run that did not record them, as far as it tells; the rest is taken to be unchanged."""
-    known, path = {"dtype": record.dtype, "seed": record.training.seed}, folder / FINISHED
-    training, unknown = now.training.model_copy(update=known), "the other settings"
+    known = {"dtype": record.dtype, "seed": record.training.seed, **_optimization(last)}
+    training, unknown = now.training.model_copy(update=known), "all other settings"
+    path = folder / FINISHED
     if path.is_file():
         training = TrainingConfig.model_validate_json(path.read_text())
         unknown = "data.valid, data.valid_fraction and data.keys"
     console.print(
         f"[yellow]warning:[/] {escape(str(folder))} is of an older e3md, which recorded the model, "
-        f"data.train and the seed: {unknown} are taken to be unchanged",
+        f"data.train, the seed and the optimizer: {unknown} are taken to be unchanged",
         soft_wrap=True,
     )
     sha256 = {**now.sha256, "train": [file.sha256 for file in record.training.data]}
     return Settings(data=now.data, training=training, sha256=sha256)
+
+
+def _optimization(last: dict[str, Any]) -> dict[str, Any]:
+    """Keys under training that the state of optimizer and schedule tells."""
+    group = last["optimizer_states"][0]["param_groups"][0]
+    plateau = "patience" in last["lr_schedulers"][0]
+    known = {
+        "optimizer": "adamw" if group["decoupled_weight_decay"] else "adam",
+        "weight_decay": group["weight_decay"],
+        "amsgrad": group["amsgrad"],
+        "schedule": "plateau" if plateau else "cosine",
+    }
+    if plateau:
+        return known | {"patience": last["lr_schedulers"][0]["patience"]}
+    return known | {"learning_rate": group["initial_lr"]}
 
 
 def _model_changes(record: RunRecord, config: Config) -> list[str]:
@@ -113,11 +134,12 @@ def _too_few(training: TrainingConfig, epochs: int) -> list[str]:
 
 def _refusal(folder: Path, lines: list[str]) -> str:
     start = folder.with_name(f"{folder.name}.pt")
+    export = f"e3md export {shlex.quote(str(folder))} -o {shlex.quote(str(start))}"
     return (
         f"{folder} cannot be resumed with these settings:\n  "
         + "\n  ".join(lines)
         + f"\nRestore them, or start another run_dir. To go on from its weights with new settings: "
-        f"`e3md export {folder} -o {start}`, then `init_from: {start}` in place of `model` in "
+        f"`{export}`, then `init_from: {start}` in place of `model` in "
         f"a configuration with another run_dir. What may change: {MAY_CHANGE}."
     )
 

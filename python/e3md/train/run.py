@@ -36,7 +36,13 @@ from e3md.train.files import write_text
 from e3md.train.history import History
 from e3md.train.initial import load_initial
 from e3md.train.module import PotentialTraining
-from e3md.train.parallel import choose_strategy, cluster, is_first_process, set_threads
+from e3md.train.parallel import (
+    choose_strategy,
+    cluster,
+    explained,
+    is_first_process,
+    set_threads,
+)
 from e3md.train.prepare import TrainingData, prepare_data, shortest_distance, warn
 from e3md.train.progress import TrainingProgress
 from e3md.train.report import compare, write_report
@@ -175,17 +181,23 @@ def _trainer(config: Config, callbacks: list[Callback]) -> lightning.Trainer:
     if settings.max_time:
         limit = datetime.timedelta(minutes=settings.max_time)
         callbacks.append(Timer(limit, interval="epoch", verbose=False))
-    return lightning.Trainer(
-        accelerator="gpu" if settings.device == "cuda" else "cpu",
-        devices=settings.devices, num_nodes=settings.num_nodes, strategy=choose_strategy(settings),
-        use_distributed_sampler=False,  # our batches know their process
-        max_epochs=settings.max_epochs,
-        callbacks=[*callbacks, *checkpoints(folder)],
-        plugins=[AtomicCheckpointIO(), *cluster(settings)],
-        logger=TensorBoardLogger(folder, name="tensorboard", version=""),
-        enable_model_summary=False, enable_progress_bar=False, num_sanity_val_steps=0,
-        log_every_n_steps=10**9, default_root_dir=folder,
-    )  # fmt: skip
+    with explained(settings):
+        return lightning.Trainer(
+            accelerator="gpu" if settings.device == "cuda" else "cpu",
+            devices=settings.devices,
+            num_nodes=settings.num_nodes,
+            strategy=choose_strategy(settings),
+            use_distributed_sampler=False,  # our batches know their process
+            max_epochs=settings.max_epochs,
+            callbacks=[*callbacks, *checkpoints(folder)],
+            plugins=[AtomicCheckpointIO(), *cluster(settings)],
+            logger=TensorBoardLogger(folder, name="tensorboard", version=""),
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10**9,
+            default_root_dir=folder,
+        )
 
 
 def _report(config: Config, data: TrainingData, record: RunRecord, console: Console) -> None:

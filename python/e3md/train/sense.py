@@ -59,7 +59,7 @@ def _warmup(training: TrainingConfig, train: list[Sample]) -> list[str]:
     share = Share(0, training.devices * training.num_nodes)
     per_epoch = len(TrainingBatches(n_edges(train), size, training.seed, share))
     steps = training.max_epochs * per_epoch
-    if training.warmup_steps < steps:
+    if training.warmup_steps <= steps:
         return []
     line = (
         f"training.warmup_steps: {training.warmup_steps}, but the run has only {steps} steps "
