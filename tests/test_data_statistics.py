@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from e3md.data.read import DataError, DataKeys, Frame, read_frames
-from e3md.data.statistics import collect_statistics, reference_energies
+from e3md.data.statistics import collect_statistics, isolated_energies, reference_energies
 from training_data import labelled_frames
 
 
@@ -36,12 +36,12 @@ def _isolated(folder: Path, symbol: str, energy: float, comment: str) -> Frame:
 def test_isolated_atoms_define_e0(frames: list[Frame], tmp_path: Path, comment: str) -> None:
     """They need no forces: there are none by symmetry."""
     atoms = [_isolated(tmp_path, *a, comment) for a in (("Ar", -1.25), ("Kr", -2.5))]
-    reference = reference_energies([*frames, *atoms])
+    reference = reference_energies(frames, atoms)
     assert reference.species == ("Ar", "Kr")
     assert reference.e0s == (-1.25, -2.5)
     assert reference.source == "isolated atoms"
     with pytest.raises(DataError, match="but not for Kr"):
-        reference_energies([*frames, atoms[0]])
+        reference_energies(frames, atoms[:1])
 
 
 def test_a_periodic_cell_of_one_atom_is_no_isolated_atom(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_least_squares_finds_the_energies_of_an_additive_set(frames: list[Frame]
     additive = [
         replace(f, energy=sum(e0[s] for s in f.atoms.symbols)) for f in [*frames, only_argon]
     ]
-    reference = reference_energies(additive)
+    reference = reference_energies(additive, [])
     assert dict(zip(reference.species, reference.e0s, strict=True)) == pytest.approx(e0)
     assert reference.source == "least squares over compositions"
     statistics = collect_statistics(additive, reference, [100] * len(additive))
@@ -67,7 +67,7 @@ def test_least_squares_finds_the_energies_of_an_additive_set(frames: list[Frame]
 
 
 def test_one_composition_is_said_to_be_undetermined(frames: list[Frame]) -> None:
-    reference = reference_energies(frames[:1])
+    reference = reference_energies(frames[:1], [])
     assert "rank 1 of 2" in reference.source
     found = dict(zip(reference.species, reference.e0s, strict=True))
     total = sum(found[s] for s in frames[0].atoms.symbols)
@@ -75,7 +75,7 @@ def test_one_composition_is_said_to_be_undetermined(frames: list[Frame]) -> None
 
 
 def test_scale_is_the_rms_force_and_neighbors_are_edges_per_atom(frames: list[Frame]) -> None:
-    statistics = collect_statistics(frames, reference_energies(frames), [96, 96, 160, 160])
+    statistics = collect_statistics(frames, reference_energies(frames, []), [96, 96, 160, 160])
     forces = np.concatenate([f.forces for f in frames])
     assert statistics.scale == pytest.approx(np.sqrt((forces**2).mean()))
     assert statistics.avg_num_neighbors == pytest.approx(512 / 32)
@@ -84,5 +84,5 @@ def test_scale_is_the_rms_force_and_neighbors_are_edges_per_atom(frames: list[Fr
 def test_isolated_atoms_of_real_data_sets(data_dir: Path) -> None:
     for name, n_species in (("3bpa", 4), ("acac", 3)):
         frames = read_frames([data_dir / name / "isolated_atoms.xyz"], DataKeys())
-        assert len(reference_energies(frames).e0s) == n_species
+        assert len(isolated_energies(frames)) == n_species
         assert all(f.isolated for f in frames)

@@ -1,5 +1,8 @@
 """`e3md train --data` chooses soundly, says why, and trains by what it wrote."""
 
+import shlex
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from e3md.train import defaults
 from e3md.train.config import Config, ConfigError, DataConfig, load_config
 from e3md.train.defaults import choose, configure
 from e3md.train.facts import Facts, collect_facts
-from training_data import labelled_frames
+from training_data import labelled_frames, write_run
 
 LIQUID = Facts(
     species=("H", "O"), n_frames=300, n_atoms=(192, 192.0, 192), n_periodic=300, n_stress=0,
@@ -112,7 +115,7 @@ def test_facts_of_a_file(tmp_path: Path) -> None:
     alone = Atoms("Xe", info={"energy": -1.0, "config_type": "IsolatedAtom"})
     ase.io.write(tmp_path / "a.xyz", [*frames, alone], format="extxyz")
     facts = collect_facts(read_frames([tmp_path / "a.xyz"], DataKeys()))
-    assert facts.species == ("Ar", "Kr", "Xe")
+    assert facts.species == ("Ar", "Kr")
     assert (facts.n_frames, facts.n_atoms, facts.n_stress) == (4, (8, 8.0, 8), 1)
     assert facts.n_periodic == 4
     assert facts.neighbors == pytest.approx(12, abs=1)
@@ -166,6 +169,72 @@ def test_train_needs_no_configuration(tmp_path: Path, monkeypatch) -> None:
     (again / "config.yaml").write_text(text)
     _run(again / "config.yaml")
     assert np.loadtxt(again / "logs" / "metrics.csv", delimiter=",", skiprows=1).shape == (2, 6)
+
+
+def _fails(*arguments: object) -> str:
+    done = CliRunner().invoke(app, ["train", *map(str, arguments)])
+    assert done.exit_code == 1
+    return done.output
+
+
+def _commands(text: str) -> list[list[str]]:
+    """What a message says to type, as `e3md train ...`."""
+    quoted = [part for part in text.split("`") if part.startswith("e3md train ")]
+    lines = [line for line in text.splitlines() if line.startswith("  e3md train ")]
+    return [shlex.split(command)[2:] for command in (*quoted, *lines)]
+
+
+def test_what_train_says_to_do_works_when_done(tmp_path: Path, monkeypatch) -> None:
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    ase.io.write(folder / "train.xyz", labelled_frames(10), format="extxyz")
+    monkeypatch.setattr(defaults, "EPOCHS", (1, 1))
+    monkeypatch.chdir(folder)
+    data = ["--data", "train.xyz"]
+    said = _run(*data)
+    # a copy in a new folder
+    make, copy = next(line for line in said.splitlines() if "mkdir" in line).split(";")
+    subprocess.run(shlex.split(make), check=True)
+    subprocess.run(shlex.split(copy), check=True)
+    (again,) = _commands(said)
+    assert again == ["run-2/config.yaml"]
+    assert "epoch 1/1" in _run(*again)
+    # the same again, which the folder refuses
+    (resume,) = _commands(_fails(*data))
+    assert resume == ["run/config.yaml", "--resume"]
+    assert "errors on valid" in _run(*resume)
+    # interrupted before the first epoch
+    Path("new").mkdir()
+    shutil.copy("run/config.yaml", "new")
+    (start,) = _commands(_fails(*data, "-o", "new"))
+    assert "epoch 1/1" in _run(*start)
+
+
+def test_a_folder_with_another_run_gets_no_configuration(tmp_path: Path) -> None:
+    config = write_run(tmp_path, max_epochs=1)
+    _run(config)
+    said = _fails("--data", tmp_path / "train.xyz", "-o", tmp_path / "run")
+    assert "holds a run already: choose another folder with -o" in said
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_resuming_with_other_files_is_refused(tmp_path: Path, monkeypatch) -> None:
+    for name in ("train", "more"):
+        ase.io.write(tmp_path / f"{name}.xyz", labelled_frames(10), format="extxyz")
+    monkeypatch.setattr(defaults, "EPOCHS", (1, 1))
+    monkeypatch.chdir(tmp_path)
+    _run("--data", "train.xyz")
+    assert "--data:" in _fails("--data", "more.xyz", "--resume")
+    assert "--test:" in _fails("--data", "train.xyz", "--test", "more.xyz", "--resume")
+    assert "--energy-key" in _fails("--data", "train.xyz", "--energy-key", "e", "--resume")
+    _run("--data", "train.xyz", "--resume")
+
+
+def test_a_file_given_twice_leaves_no_configuration(tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "train.xyz", labelled_frames(10), format="extxyz")
+    path = tmp_path / "train.xyz"
+    assert "more than once" in _fails("--data", path, "--test", path, "-o", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("arguments", [[], ["config.yaml", "--data", "a.xyz"]])

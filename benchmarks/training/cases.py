@@ -86,7 +86,7 @@ def write_setup(case: Case, system: System, data: Path, steps: int, folder: Path
     path = folder / "frames.extxyz"
     write(path, [_labelled(f) for f in read_frames([data / system.file], DataKeys())[:FRAMES]])
     frames = read_frames([path], DataKeys())
-    reference = reference_energies(frames)
+    reference = reference_energies(frames, [])
     samples = _samples(frames, reference.species, CUTOFF, torch.float64)
     edges = [s.graph.edge_index.shape[1] for s in samples]
     found = collect_statistics(frames, reference, edges)

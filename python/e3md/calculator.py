@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import e3md.ops  # noqa: F401  loads libe3md before _core asks for it
 from e3md._core import NeighborList, Potential
+from e3md.paths import expand
 
 # A forked process (a multiprocessing.Pool, on Linux) inherits OpenMP's threads as memory only and
 # would wait for them forever; with one thread it never asks for them.
@@ -53,7 +54,7 @@ class E3Calculator(Calculator):
         self, model: str | Path, device: str = "cpu", dtype: str | None = None, skin: float = 0.5
     ) -> None:
         super().__init__()
-        path = str(Path(model).resolve())
+        path = str(expand(model).resolve())
         self._set_up(Potential(path, device, dtype), (path, device, dtype, skin))
 
     def _set_up(self, potential: Potential, arguments: tuple[Any, ...]) -> None:

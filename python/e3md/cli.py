@@ -1,11 +1,12 @@
 """The `e3md` command: one function per command, each a few lines over the library."""
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 
 class Commands(TyperGroup):
@@ -19,7 +20,50 @@ class Commands(TyperGroup):
             raise typer.Exit(1) from None
 
 
-app = typer.Typer(
+class Command(TyperCommand):
+    """Takes ~ for the home folder also where a shell leaves it, as in --output=~/run."""
+
+    def invoke(self, ctx: Any) -> Any:
+        from e3md.paths import expand
+
+        for name, value in ctx.params.items():
+            if isinstance(value, Path):
+                ctx.params[name] = expand(value)
+            elif isinstance(value, list | tuple):
+                ctx.params[name] = [expand(v) if isinstance(v, Path) else v for v in value]
+        return super().invoke(ctx)
+
+
+class ManyFiles(Command):
+    """Options may be followed by several files, as a shell makes of --data *.xyz."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, repeat_options(args, ("--data", "--valid", "--test")))
+
+
+def repeat_options(arguments: Sequence[str], options: Sequence[str]) -> list[str]:
+    """`--data a b` as `--data a --data b`; what follows an option is a value of it."""
+    found: list[str] = []
+    current, filled = "", False  # the option that the next word belongs to, and whether it has one
+    for word in arguments:
+        name, equals, _ = word.partition("=")
+        if word.startswith("-"):
+            current, filled = (name if name in options else ""), bool(equals)
+        elif current:
+            found += [current] if filled else []
+            filled = True
+        found.append(word)
+    return found
+
+
+class App(typer.Typer):
+    """Every command is a Command, unless it says otherwise."""
+
+    def command(self, *arguments: Any, **options: Any) -> Any:
+        return super().command(*arguments, **{"cls": Command, **options})
+
+
+app = App(
     name="e3md",
     cls=Commands,
     help="Equivariant interatomic potentials: train, export, run in ASE and LAMMPS.",
@@ -43,19 +87,19 @@ StressKey = Annotated[str | None, typer.Option(help="name of the stresses in the
 VirialKey = Annotated[str | None, typer.Option(help="name of the virials in the data, eV")]
 
 
-@app.command()
+@app.command(cls=ManyFiles)
 def train(
     config: Annotated[
         Path | None, typer.Argument(help="YAML file, see docs/training.md; or give --data")
     ] = None,
     data: Annotated[
-        list[Path] | None, typer.Option(help="extxyz file to learn from; the rest is chosen")
+        list[Path] | None, typer.Option(help="extxyz files to learn from; the rest is chosen")
     ] = None,
     valid: Annotated[
-        list[Path] | None, typer.Option(help="with --data: file to choose the best weights by")
+        list[Path] | None, typer.Option(help="with --data: files to choose the best weights by")
     ] = None,
     test: Annotated[
-        list[Path] | None, typer.Option(help="with --data: file for the final error table")
+        list[Path] | None, typer.Option(help="with --data: files for the final error table")
     ] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="with --data: folder of the run")
@@ -72,8 +116,11 @@ def train(
     from e3md.train.run import train as run
     from e3md.train.run import train_data
 
-    if (config is None) == (not data):
-        raise ValueError("give either a configuration file or --data FILE")
+    yaml_files = [path for path in data or [] if path.suffix in (".yaml", ".yml")]
+    if (config is None) == (not data) or yaml_files:
+        raise ValueError("give either a configuration file or --data FILES")
+    if config and (valid or test):
+        raise ValueError("--valid and --test go with --data: set data.valid and data.test instead")
     if config:
         run(config, resume=resume)
     else:

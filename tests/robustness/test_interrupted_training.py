@@ -125,10 +125,13 @@ def test_a_finished_run_can_be_resumed_for_its_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("channels: 8", "channels: 4"), "model changed"),
-        (("warmup_steps: 2", "warmup_steps: 2\n  seed: 9"), "seed"),
-        (("warmup_steps: 2", "warmup_steps: 2\n  dtype: float64"), "dtype"),
-        (None, r"data.train \(file names, SHA-256\)"),
+        (("channels: 8", "channels: 4"), r"model\.channels: 4, was 8"),
+        (("warmup_steps: 2", "warmup_steps: 2\n  seed: 9"), r"training\.seed: 9, was 1"),
+        (
+            ("warmup_steps: 2", "warmup_steps: 2\n  dtype: float64"),
+            r"training\.dtype: float64, was float32",
+        ),
+        (None, r"data\.train: other contents"),
     ],
 )
 def test_another_model_or_other_data_cannot_resume(

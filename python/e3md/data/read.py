@@ -40,6 +40,12 @@ class Frame:
         """A single atom in vacuum: it defines E0."""
         return is_isolated(self.atoms)
 
+    @property
+    def has_labels(self) -> bool:
+        """Any label of a weight above 0; an isolated atom's is its energy."""
+        forces = np.isfinite(self.forces).any() and not self.isolated
+        return bool(np.isfinite(self.energy) or forces or self.stress is not None)
+
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
@@ -70,7 +76,17 @@ def read_frames(
     raise_listed(errors)
     say_weights(entries, remarks)
     _say_conditions(entries, remarks)
-    return frames
+    return _labelled(frames, remarks)
+
+
+def _labelled(frames: list[Frame], remarks: list[str]) -> list[Frame]:
+    """Without the frames whose labels all have weight 0: they can say nothing, not even an element."""
+    left_out = [f.label for f in frames if not f.has_labels]
+    if left_out:
+        remarks.append(f"left out, as all labels have weight 0: {some(left_out)}")
+    if len(left_out) == len(frames):
+        raise DataError("no frame has a label of a weight above 0")
+    return [f for f in frames if f.has_labels]
 
 
 def _read_all(paths: Sequence[Path]) -> list[tuple[Atoms, str, Path]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from pydantic import BaseModel, ConfigDict
 from torch import nn
@@ -14,7 +14,7 @@ from e3md.data.statistics import Statistics
 from e3md.export import TrainingRecord
 from e3md.model import ModelConfig, build_model
 from e3md.model.committee import Committee
-from e3md.train.config import ConfigError
+from e3md.train.settings import Change, Settings
 from e3md.train.speed import Speed
 
 BEST, LAST, RECORD = "best.ckpt", "last.ckpt", "record.json"
@@ -30,6 +30,8 @@ class RunRecord(BaseModel):
     training: TrainingRecord
     speed: Speed | None = None  # once finished
     members: int = 1  # more than 1: a committee, whose checkpoints lie in folders member_K
+    settings: Settings | None = None  # as they are now; None in runs of e3md 0.1.0 and committees
+    changes: list[Change] = []  # of settings, on resuming
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -69,6 +71,13 @@ class BestCheckpoint(ModelCheckpoint):
         super().load_state_dict({**state_dict, **here, "best_k_models": best})
 
 
+class Patience(EarlyStopping):
+    """Stops by the patience of the configuration, also where a checkpoint has another."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+
 def checkpoints(folder: Path) -> list[ModelCheckpoint]:
     """Callbacks that write best.ckpt and, in every epoch, last.ckpt.
 
@@ -80,31 +89,6 @@ def checkpoints(folder: Path) -> list[ModelCheckpoint]:
         enable_version_counter=False, save_on_train_epoch_end=True,
     )  # fmt: skip
     return [BestCheckpoint(folder), last]
-
-
-def check_same_run(folder: Path, record: RunRecord) -> None:
-    """Refuse to resume with another model or other data: the weights would not fit what is recorded.
-
-    Raises:
-        ConfigError: naming what differs from the run's record.json.
-    """
-    path = folder / RECORD
-    if not path.is_file():
-        raise ConfigError(f"{path}: not there, so {folder} cannot be resumed")
-    before = load_record(folder)
-    pairs = {
-        "model": (before.model, record.model),
-        "training.dtype": (before.dtype, record.dtype),
-        "training.seed": (before.training.seed, record.training.seed),
-        "data.train (file names, SHA-256)": (before.training.data, record.training.data),
-        "the statistics of data.train": (before.statistics, record.statistics),
-    }
-    changed = [name for name, (old, new) in pairs.items() if old != new]
-    if changed:
-        raise ConfigError(
-            f"{folder} cannot be resumed, {' and '.join(changed)} changed since it began: "
-            "restore it, or start anew in another run_dir"
-        )
 
 
 def load_record(run_dir: Path) -> RunRecord:
@@ -142,7 +126,7 @@ def _require(path: Path) -> None:
     if (folder / "member_1").is_dir():
         raise FileNotFoundError(
             f"{path}: not there; the committee in {folder} is not finished: continue it with "
-            "`e3md train --resume`, or take one member, such as member_1"
+            "`e3md train CONFIG.yaml --resume`, or take one member, such as member_1"
         )
     raise FileNotFoundError(
         f"{path}: not there; is {folder} the run_dir of `e3md train`, "

@@ -1,8 +1,12 @@
 """Committees: members trained one after another, which differ by nothing but their seeds."""
 
+import json
+from pathlib import Path
+
 from e3md.train.checkpoint import LAST, member_folders
 from e3md.train.config import Config, ConfigError
 from e3md.train.files import write_text
+from e3md.train.settings import LIMITS
 
 FINISHED = "finished.json"  # in the folder of a member: the settings it was trained with
 
@@ -33,16 +37,32 @@ def check_run_dir(config: Config, resume: bool) -> None:
         raise ConfigError(
             f"{folder} holds a run already: continue it with --resume, or set another run_dir"
         )
-    first = member_configs(config)[0].run_dir / LAST
-    if resume and not first.is_file():
-        raise ConfigError(f"{first}: nothing to resume from")
+    if resume:
+        _check_members(folder, config.training.members)
     folder.mkdir(parents=True, exist_ok=True)
 
 
+def _check_members(folder: Path, members: int) -> None:
+    """Refuse to resume a run that has not begun, or has other kinds or more of models."""
+    single, more = (folder / LAST).is_file(), folder / f"member_{members + 1}"
+    if more.is_dir():
+        raise ConfigError(
+            f"training.members: {members}, but {more} is there: it may only be raised"
+        )
+    if single and members > 1:
+        raise ConfigError(f"training.members: {members}, but {folder} holds a single model")
+    first = member_folders(folder, members)[0] / LAST
+    if not first.is_file():
+        raise ConfigError(f"{first}: nothing to resume from, start without --resume")
+
+
 def is_finished(config: Config) -> bool:
-    """Whether a member was trained to the end, with the settings it has now."""
+    """Whether a member was trained to the end, by the limits it has now."""
     path = config.run_dir / FINISHED
-    return path.is_file() and path.read_text() == config.training.model_dump_json()
+    if not path.is_file():
+        return False
+    then, now = json.loads(path.read_text()), config.training.model_dump(mode="json")
+    return all(then.get(key) == now[key] for key in LIMITS)
 
 
 def mark_finished(config: Config) -> None:

@@ -5,10 +5,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ase.data import chemical_symbols
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from e3md.data.read import DataKeys
 from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig, SO3NetConfig
+from e3md.paths import expand
+
+LARGEST_SEED = 2**32 - 1  # of numpy
 
 
 class _Section(BaseModel):
@@ -25,6 +37,17 @@ class DataConfig(_Section):
     )
     test: list[Path] = Field([], description="files for the final error table only")
     keys: DataKeys = DataKeys()
+    e0s: dict[str, FiniteFloat] = Field(
+        {}, description="energies of isolated atoms, eV, in place of those that the data give"
+    )
+
+    @field_validator("e0s")
+    @classmethod
+    def _elements(cls, e0s: dict[str, float]) -> dict[str, float]:
+        unknown = [symbol for symbol in e0s if symbol not in chemical_symbols[1:]]
+        if unknown:
+            raise ValueError(f"{' '.join(unknown)}: no chemical symbol")
+        return e0s
 
 
 class LossConfig(_Section):
@@ -38,6 +61,12 @@ class LossConfig(_Section):
     energy: float = Field(4.0, ge=0, description="energy per atom")
     forces: float = Field(1.0, ge=0, description="force components")
     stress: float = Field(1.0, ge=0, description="virial per atom, where stress is known")
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> "LossConfig":
+        if self.energy == self.forces == self.stress == 0:
+            raise ValueError("energy, forces and stress are all 0: there is nothing to learn")
+        return self
 
 
 class TrainingConfig(_Section):
@@ -74,12 +103,21 @@ class TrainingConfig(_Section):
     num_nodes: int = Field(1, ge=1, description="machines")
     loss: LossConfig = LossConfig()
 
+    @field_validator("seed")
+    @classmethod
+    def _bounded(cls, seed: int) -> int:
+        if not 0 <= seed <= LARGEST_SEED:
+            raise ValueError(f"must be from 0 to {LARGEST_SEED}")
+        return seed
+
     @model_validator(mode="after")
     def _members_alone(self) -> "TrainingConfig":
         if self.members > 1 and self.devices * self.num_nodes > 1:
             raise ValueError(
                 "members are trained in one process each: set devices and num_nodes to 1"
             )
+        if self.seed + self.members - 1 > LARGEST_SEED:
+            raise ValueError(f"the last seed, seed + members - 1, must be at most {LARGEST_SEED}")
         return self
 
 
@@ -104,15 +142,16 @@ class Config(_Section):
         return values
 
     def absolute(self, folder: Path) -> "Config":
-        """The same with paths relative to `folder` made absolute."""
+        """The same with paths relative to `folder` made absolute, and ~ the home folder."""
         data = self.data.model_copy(
             update={
-                k: [folder / p for p in getattr(self.data, k)] for k in ("train", "valid", "test")
+                k: [folder / expand(p) for p in getattr(self.data, k)]
+                for k in ("train", "valid", "test")
             }
         )
-        initial = folder / self.init_from if self.init_from else None
+        initial = folder / expand(self.init_from) if self.init_from else None
         return self.model_copy(
-            update={"run_dir": folder / self.run_dir, "data": data, "init_from": initial}
+            update={"run_dir": folder / expand(self.run_dir), "data": data, "init_from": initial}
         )
 
 

@@ -1,6 +1,8 @@
 """A configuration for data that comes without one: every choice with its reason."""
 
+import itertools
 import math
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from e3md.data.read import read_frames
+from e3md.train.checkpoint import LAST
 from e3md.train.config import ConfigError, DataConfig, load_config
 from e3md.train.facts import CUTOFF, Facts, collect_facts
 from e3md.train.files import write_text
+from e3md.train.prepare import check_files
 
 CONFIG = "config.yaml"
 BATCH_ATOMS = 200  # per step
@@ -40,17 +44,21 @@ def configure(data: DataConfig, run_dir: Path, resume: bool, console: Console) -
         The path of the configuration.
 
     Raises:
-        ConfigError: if the folder holds a configuration already.
+        ConfigError: if the folder holds a configuration already, with `resume` one of other data.
         DataError: for frames that cannot be trained on, listed by file and number.
     """
     path = run_dir / CONFIG
     if resume:
+        _check_same_data(path, data)
         return path
+    began = any(run_dir.glob(f"**/{LAST}"))
     if path.exists():
-        raise ConfigError(
-            f"{path} is there already: train with it (`e3md train {path}`, to go on with "
-            "--resume), or choose another folder with -o"
-        )
+        way = f"go on with `e3md train {_quoted(path)} --resume`" if began else ""
+        way = way or f"train with it by `e3md train {_quoted(path)}`"
+        raise ConfigError(f"{path} is there already: {way}, or choose another folder with -o")
+    if began:
+        raise ConfigError(f"{run_dir} holds a run already: choose another folder with -o")
+    check_files(data)
     facts = collect_facts(read_frames(data.train, data.keys))
     choices = choose(facts, holds_out=not data.valid)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -58,8 +66,46 @@ def configure(data: DataConfig, run_dir: Path, resume: bool, console: Console) -
     load_config(path)
     console.print(f"{facts}\n", soft_wrap=True)
     console.print(_table(choices))
-    console.print(f"written to {path}: edit and train again with `e3md train {path}`\n")
+    console.print(_how_to_change(path), soft_wrap=True, markup=False, highlight=False)
     return path
+
+
+def _check_same_data(path: Path, data: DataConfig) -> None:
+    """Refuse to resume with other files or keys than the configuration has: it is what counts."""
+    known = load_config(path).data
+    for name in ("train", "valid", "test"):
+        given, written = ([p.resolve() for p in getattr(d, name)] for d in (data, known))
+        if given != written:
+            option = "--data" if name == "train" else f"--{name}"
+            raise ConfigError(
+                f"{option}: {_names(given)}, but data.{name} in {path} is {_names(written)}: "
+                f"give the same files, or go on with `e3md train {_quoted(path)} --resume`"
+            )
+    if data.keys != known.keys:
+        raise ConfigError(
+            f"--energy-key, --forces-key, --stress-key: other keys than in {path}: give the same, "
+            f"or go on with `e3md train {_quoted(path)} --resume`"
+        )
+
+
+def _names(paths: list[Path]) -> str:
+    return " ".join(str(path) for path in paths) or "none"
+
+
+def _how_to_change(path: Path) -> str:
+    """What to type for a run with other settings; a folder holds one run."""
+    folder = path.parent
+    names = (folder.with_name(f"{folder.resolve().name}-{k}") for k in itertools.count(2))
+    other = next(name for name in names if not name.exists())
+    return (
+        f"written to {path}. To train with other settings, edit a copy in a new folder:\n"
+        f"  mkdir {_quoted(other)}; cp {_quoted(path)} {_quoted(other)}\n"
+        f"  e3md train {_quoted(other / CONFIG)}\n"
+    )
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def choose(facts: Facts, holds_out: bool = True) -> list[Choice]:
@@ -164,8 +210,9 @@ def write_yaml(data: DataConfig, facts: Facts, choices: list[Choice]) -> str:
     """The configuration of a run in the folder it lies in, reasons as comments."""
     lines = [
         f"# Chosen by `e3md train --data` for {facts}.",
-        "# Edit and run `e3md train` on this file; docs/training.md lists all keys.",
-        "run_dir: .  # to train again: copy this file to a new folder",
+        "# To train with other settings, copy this file to a new folder, edit the copy, and run",
+        "# `e3md train` on it; docs/training.md lists all keys.",
+        "run_dir: .",
         "data:",
     ]
     for name in ("train", "valid", "test"):

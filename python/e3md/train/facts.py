@@ -48,7 +48,6 @@ def collect_facts(frames: Sequence[Frame]) -> Facts:
     Raises:
         DataError: if all frames are isolated atoms.
     """
-    species = find_species(frames)
     frames = [frame for frame in frames if not frame.isolated]
     if not frames:
         raise DataError("only isolated atoms, nothing to learn forces from")
@@ -56,7 +55,7 @@ def collect_facts(frames: Sequence[Frame]) -> Facts:
     edges = [_count_edges(frames[k]) for k in chosen]
     atoms = [len(frame.atoms) for frame in frames]
     return Facts(
-        species=species,
+        species=find_species(frames),
         n_frames=len(frames),
         n_atoms=(min(atoms), float(np.mean(atoms)), max(atoms)),
         n_periodic=sum(bool(frame.atoms.pbc.any()) for frame in frames),

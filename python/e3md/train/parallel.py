@@ -1,12 +1,16 @@
 """Several processes, on one machine or more: Lightning's DDP starts and joins them."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+from lightning.pytorch.plugins.environments import ClusterEnvironment, LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from e3md.train.config import TrainingConfig
+from e3md.train.config import ConfigError, TrainingConfig
 
 
 def is_parallel(settings: TrainingConfig) -> bool:
@@ -19,6 +23,36 @@ def choose_strategy(settings: TrainingConfig) -> Strategy | str:
     # the model's buffers are constants, and validation, where processes have unlike numbers of
     # batches, must not wait for their broadcast
     return DDPStrategy(broadcast_buffers=False) if is_parallel(settings) else "auto"
+
+
+def cluster(settings: TrainingConfig) -> list[ClusterEnvironment]:
+    """What tells Lightning of other processes; of several it finds Slurm or torchrun by itself.
+
+    One process has none, whatever the variables of the job it runs in say.
+    """
+    if is_parallel(settings):
+        return []
+    # Lightning took it from the environment
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]
+    return [LightningEnvironment()]
+
+
+@contextmanager
+def explained(settings: TrainingConfig) -> Iterator[None]:
+    """Name the settings that do not fit the processes which Slurm or torchrun started.
+
+    Raises:
+        ConfigError: with Lightning's own words.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, MisconfigurationException) as error:
+        if not is_parallel(settings):
+            raise
+        raise ConfigError(
+            f"training.devices: {settings.devices}, training.num_nodes: {settings.num_nodes} do not "
+            f"fit the job: {error}"
+        ) from error
 
 
 def is_first_process(settings: TrainingConfig) -> bool:

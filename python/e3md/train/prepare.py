@@ -1,11 +1,15 @@
 """From the files of a configuration to labelled graphs and what they say about the model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from e3md.data.batches import n_edges
+from e3md.data.coverage import pairless_frames, rare_elements, unused_atoms
 from e3md.data.dataset import Sample, build_samples
 from e3md.data.oddities import check_energies, odd_frames
 from e3md.data.read import DataError, Frame, file_sha256, read_frames
@@ -15,10 +19,12 @@ from e3md.data.statistics import (
     Statistics,
     collect_statistics,
     find_species,
+    given_energies,
     reference_energies,
 )
 from e3md.export import DataFile
-from e3md.train.config import Config, DataConfig
+from e3md.train.config import Config, ConfigError, DataConfig
+from e3md.train.initial import InitialModel, refit_e0s
 
 FrameSets = dict[str, list[Frame]]  # "train", "valid", "test"; empty where not given
 
@@ -31,49 +37,52 @@ class TrainingData:
     statistics: Statistics
     force_scale: float  # eV/Å, RMS force of the training set: the unit of the loss
     files: list[DataFile]
+    initial: InitialModel | None  # to start from, with the species and the E0s of the data
 
 
-def prepare_data(config: Config, console: Console, known: Statistics | None) -> TrainingData:
+def prepare_data(config: Config, console: Console, initial: InitialModel | None) -> TrainingData:
     """Read, check, split, measure, and build graphs.
 
-    known: statistics of the model to fine-tune, in place of those of the data.
+    initial: model to fine-tune; its statistics are taken, not those of the data, but for the E0s.
 
     Raises:
+        ConfigError: for E0s that would not be used.
         DataError: for frames or files that cannot be trained on.
     """
-    frames, remarks = _read_sets(config.data)
-    for line in remarks:
-        console.print(f"[yellow]note:[/] {line}", soft_wrap=True)
+    if initial and config.data.e0s:
+        raise ConfigError(
+            "data.e0s and init_from exclude each other: E0s of the file move by least squares"
+        )
+    frames = _read_sets(config.data, console)
     every = [f for some in frames.values() for f in some]
     if config.training.loss.energy > 0:
         check_energies(every)
-    for line in odd_frames(every):
-        console.print(f"[yellow]warning:[/] {line}", soft_wrap=True)
-    files = [
-        DataFile(
-            file=path.name,
-            sha256=file_sha256(path),
-            n_configurations=sum(f.file == path for f in frames["train"]),
-        )
-        for path in config.data.train
-    ]
-    if known:
-        reference = ReferenceEnergies(known.species, known.e0s, f"{config.init_from}")
-    else:
-        reference = reference_energies(frames["train"])
-    frames = {name: [f for f in some if not f.isolated] for name, some in frames.items()}
-    if not frames["train"]:
-        raise DataError("data.train: only isolated atoms, nothing to learn forces from")
+    warn(console, odd_frames(every))
+    files = _describe_files(config.data, frames["train"])
+    frames, isolated = _set_apart(frames, console)
     if not frames["valid"]:
         frames["train"], frames["valid"] = split(
             frames["train"], config.data.valid_fraction, config.training.seed
         )
-    _check_species(frames, reference.species, config)
-    samples = _build_sets(frames, reference.species, config)
-    n_edges = [s.graph.edge_index.shape[1] for s in samples["train"]]
-    statistics = collect_statistics(frames["train"], reference, n_edges)
-    console.print(_statistics_table(frames, statistics, reference))
-    return TrainingData(samples, known or statistics, statistics.scale, files)
+    present = find_species(frames["train"])
+    _check_species(frames, present, initial)
+    if initial:
+        initial = _limit(initial, present, isolated, console)
+    species = initial.statistics.species if initial else present
+    samples = _build_sets(frames, species, config)
+    warn(console, rare_elements(frames["train"]))
+    for name, some in samples.items():
+        warn(console, pairless_frames(frames[name], n_edges(some), config.model.cutoff))
+    if initial:
+        dtype = getattr(torch, config.training.dtype)
+        initial, source = refit_e0s(initial, samples["train"], dtype)
+        reference = ReferenceEnergies(species, initial.statistics.e0s, source)
+    else:
+        reference = _reference(config.data, frames["train"], isolated, console)
+    measured = collect_statistics(frames["train"], reference, n_edges(samples["train"]))
+    statistics = initial.statistics if initial else measured
+    console.print(_statistics_table(frames, statistics, measured.scale, reference.source))
+    return TrainingData(samples, statistics, measured.scale, files, initial)
 
 
 def shortest_distance(samples: dict[str, list[Sample]]) -> float:
@@ -82,17 +91,106 @@ def shortest_distance(samples: dict[str, list[Sample]]) -> float:
     return min((float(torch.linalg.vector_norm(e, dim=1).min()) for e in edges), default=1.0)
 
 
-def _read_sets(data: DataConfig) -> tuple[FrameSets, list[str]]:
-    """Frames, and what reading them has to say; together, so that one error lists all bad frames."""
+def warn(console: Console, lines: Sequence[str]) -> None:
+    """Say what is probably a mistake."""
+    for line in lines:
+        console.print(f"[yellow]warning:[/] {escape(line)}", soft_wrap=True)
+
+
+def check_files(data: DataConfig) -> None:
+    """Refuse a file that is given twice."""
     paths = {"train": data.train, "valid": data.valid, "test": data.test}
-    every = [path for some in paths.values() for path in some]
+    every = [path.resolve() for some in paths.values() for path in some]
     for name, some in paths.items():
-        twice = [str(path) for path in some if every.count(path) > 1]
+        twice = [str(path) for path in some if every.count(path.resolve()) > 1]
         if twice:
             raise DataError(f"data.{name}: {twice[0]} is given more than once")
+
+
+def _read_sets(data: DataConfig, console: Console) -> FrameSets:
+    """All files are read together, so that one error lists the bad frames of all."""
+    check_files(data)
+    paths = {"train": data.train, "valid": data.valid, "test": data.test}
     remarks: list[str] = []
-    frames = read_frames(every, data.keys, remarks)
-    return {name: [f for f in frames if f.file in some] for name, some in paths.items()}, remarks
+    frames = read_frames([path for some in paths.values() for path in some], data.keys, remarks)
+    for line in remarks:
+        console.print(f"[yellow]note:[/] {escape(line)}", soft_wrap=True)
+    return {name: [f for f in frames if f.file in some] for name, some in paths.items()}
+
+
+def _describe_files(data: DataConfig, frames: Sequence[Frame]) -> list[DataFile]:
+    return [
+        DataFile(
+            file=path.name,
+            sha256=file_sha256(path),
+            n_configurations=sum(f.file == path for f in frames),
+        )
+        for path in data.train
+    ]
+
+
+def _set_apart(frames: FrameSets, console: Console) -> tuple[FrameSets, list[Frame]]:
+    """The sets without isolated atoms, and those of train, which define E0s.
+
+    Raises:
+        DataError: if nothing else is left to train on.
+    """
+    isolated = {name: [f for f in some if f.isolated] for name, some in frames.items()}
+    for name in ("valid", "test"):
+        if isolated[name]:
+            first = isolated[name][0].label
+            warn(console, [f"data.{name}: isolated atoms are left out, the first is {first}"])
+    kept = {name: [f for f in some if not f.isolated] for name, some in frames.items()}
+    if not kept["train"]:
+        raise DataError("data.train: only isolated atoms, nothing to learn forces from")
+    return kept, isolated["train"]
+
+
+def _check_species(
+    frames: FrameSets, present: tuple[str, ...], initial: InitialModel | None
+) -> None:
+    """Refuse elements that the model will not know.
+
+    present: elements of the training frames.
+    """
+    known = {name: (present, "data.train") for name in ("valid", "test")}
+    if initial:
+        known = {"train": (initial.statistics.species, "the model of init_from"), **known}
+    for name, (species, where) in known.items():
+        unknown = set(find_species(frames[name])) - set(species) if frames[name] else set()
+        if unknown:
+            symbols = " ".join(sorted(unknown))
+            raise DataError(f"data.{name}: {symbols} does not occur in {where}")
+
+
+def _limit(
+    initial: InitialModel, present: tuple[str, ...], isolated: Sequence[Frame], console: Console
+) -> InitialModel:
+    """The model to fine-tune, with the elements of the training frames only."""
+    absent = [symbol for symbol in initial.statistics.species if symbol not in present]
+    if absent:
+        console.print(
+            f"init_from: {' '.join(absent)} does not occur in data.train, and the new model will "
+            "not know it: its energies would have another zero",
+            soft_wrap=True,
+        )
+    if isolated:
+        line = f"isolated atoms ({isolated[0].label}, ...) are not used with init_from"
+        warn(console, [f"{line}: E0s of the file move to the data by least squares"])
+    return initial.limited_to(present)
+
+
+def _reference(
+    data: DataConfig, train: Sequence[Frame], isolated: Sequence[Frame], console: Console
+) -> ReferenceEnergies:
+    """E0s of the elements of the training frames: given, of isolated atoms, or fitted."""
+    species = find_species(train)
+    warn(console, unused_atoms(isolated, species))
+    if not data.e0s:
+        return reference_energies(train, isolated)
+    if isolated:
+        console.print("E0s are those of data.e0s: isolated atoms are not used", soft_wrap=True)
+    return given_energies(species, data.e0s)
 
 
 def _build_sets(
@@ -106,18 +204,8 @@ def _build_sets(
     }
 
 
-def _check_species(frames: FrameSets, species: tuple[str, ...], config: Config) -> None:
-    for name, some in frames.items():
-        unknown = set(find_species(some)) - set(species) if some else set()
-        if unknown:
-            raise DataError(
-                f"data.{name}: {' '.join(sorted(unknown))} does not occur in "
-                + ("the model of init_from" if config.init_from else "data.train")
-            )
-
-
 def _statistics_table(
-    frames: FrameSets, statistics: Statistics, reference: ReferenceEnergies
+    frames: FrameSets, statistics: Statistics, force_scale: float, source: str
 ) -> Table:
     table = Table(title="data", show_header=False)
     sizes = ", ".join(f"{len(some)} {name}" for name, some in frames.items() if some)
@@ -125,8 +213,8 @@ def _statistics_table(
     with_stress = sum(f.stress is not None for f in frames["train"])
     table.add_row("frames", sizes)
     table.add_row("train frames with stress", f"{with_stress} of {len(frames['train'])}")
-    table.add_row("E0, eV", f"{e0s}\n({reference.source})")
-    table.add_row("RMS force, eV/Å", f"{statistics.scale:.4f}")
+    table.add_row("E0, eV", f"{e0s}\n({escape(source)})")
+    table.add_row("RMS force, eV/Å", f"{force_scale:.4f}")
     table.add_row("shift, eV/atom", f"{statistics.shift:.4f}")
     table.add_row("neighbors per atom", f"{statistics.avg_num_neighbors:.1f}")
     return table

@@ -15,9 +15,9 @@ from e3md.derivatives import Prediction, predict
 from e3md.errors import Compared, Errors, collect_errors, error_rows
 from e3md.model.committee import members_of
 from e3md.plots import calibration_plot, learning_curves, parity_plots
+from e3md.train.checkpoint import RunRecord
 from e3md.train.config import Config
 from e3md.train.files import write_text
-from e3md.train.speed import Speed
 
 
 def compare(model: nn.Module, samples: list[Sample], species: tuple[str, ...]) -> list[Compared]:
@@ -66,7 +66,11 @@ def read_metrics(path: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def write_report(
-    folder: Path, config: Config, sets: dict[str, list[Compared]], metrics: list[Path], speed: Speed
+    folder: Path,
+    config: Config,
+    sets: dict[str, list[Compared]],
+    metrics: list[Path],
+    record: RunRecord,
 ) -> dict[str, Errors]:
     """Write report/ of a run.
 
@@ -76,12 +80,14 @@ def write_report(
         config: of the run, with absolute paths.
         sets: predictions per data set ("valid", "test").
         metrics: metrics.csv of each member, one for a single model.
-        speed: of the whole training.
+        record: of the run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     errors = {name: collect_errors(frames) for name, frames in sets.items()}
     text = [
-        f"# Training report\n\nArchitecture `{config.model.arch}`, {_seeds(config)}.\n\n{speed}\n"
+        f"# Training report\n\nArchitecture `{config.model.arch}`, {_seeds(config)}.\n",
+        f"{record.speed}\n",
+        *_resumed(record),
     ]
     for name, found in errors.items():
         pictures = parity_plots(sets[name], found, folder / name)
@@ -94,14 +100,34 @@ def write_report(
         picture = f"learning_curves_{n}.png" if len(metrics) > 1 else "learning_curves.png"
         learning_curves(read_metrics(path), folder / picture)
         text.append(f"![]({picture})\n")
-    text.append("Reproduce: `e3md train config.yaml`, with another `run_dir` in it.\n")
+    text.append(_reproduce(record))
     write_text(folder / "report.md", "\n".join(text))
     entries = ",\n".join(f'"{name}": {e.model_dump_json(indent=2)}' for name, e in errors.items())
     write_text(folder / "errors.json", "{" + entries + "}\n")
-    write_text(
-        folder / "config.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    )
+    write_text(folder / "config.yaml", _final_config(config, record))
     return errors
+
+
+def _resumed(record: RunRecord) -> list[str]:
+    """What the run was resumed with; nothing if all its parts had the same settings."""
+    if not record.changes:
+        return []
+    lines = "\n".join(f"- {change}" for change in record.changes)
+    return [f"Resumed with other settings:\n\n{lines}\n"]
+
+
+def _reproduce(record: RunRecord) -> str:
+    if record.changes:
+        return "`config.yaml` holds the settings of the last part; its comments those before.\n"
+    return "Reproduce: `e3md train config.yaml`, with another `run_dir` in it.\n"
+
+
+def _final_config(config: Config, record: RunRecord) -> str:
+    """The configuration as YAML; the model is left out where it is that of init_from."""
+    exclude = {"model"} if config.init_from else set()
+    comments = [f"# {change}\n" for change in record.changes]
+    text = yaml.safe_dump(config.model_dump(mode="json", exclude=exclude), sort_keys=False)
+    return "".join(comments) + text
 
 
 def _seeds(config: Config) -> str:

@@ -3,12 +3,11 @@
 import datetime
 import logging
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, Timer
+from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.table import Table
@@ -19,14 +18,14 @@ from e3md.errors import Compared, Errors, error_rows
 from e3md.export import TrainingRecord
 from e3md.fused.training import Reach
 from e3md.model import build_model
+from e3md.paths import expand
 from e3md.train.checkpoint import (
     LAST,
     RECORD,
     AtomicCheckpointIO,
+    Patience,
     RunRecord,
-    check_same_run,
     checkpoints,
-    load_record,
     load_run,
 )
 from e3md.train.committee import check_run_dir, is_finished, mark_finished, member_configs
@@ -35,12 +34,21 @@ from e3md.train.defaults import configure
 from e3md.train.device import missing_cuda
 from e3md.train.files import write_text
 from e3md.train.history import History
-from e3md.train.initial import InitialModel, load_initial, refit_e0s
+from e3md.train.initial import load_initial
 from e3md.train.module import PotentialTraining
-from e3md.train.parallel import choose_strategy, is_first_process, set_threads
-from e3md.train.prepare import TrainingData, prepare_data, shortest_distance
+from e3md.train.parallel import (
+    choose_strategy,
+    cluster,
+    explained,
+    is_first_process,
+    set_threads,
+)
+from e3md.train.prepare import TrainingData, prepare_data, shortest_distance, warn
 from e3md.train.progress import TrainingProgress
 from e3md.train.report import compare, write_report
+from e3md.train.resume import check_statistics, resume_record
+from e3md.train.sense import check_sense
+from e3md.train.settings import settings_of
 from e3md.train.speed import Speed, SpeedMeter, joint_speed
 
 METRICS = Path("logs") / "metrics.csv"
@@ -54,7 +62,7 @@ def train(config_path: str | Path, resume: bool = False) -> Path:
         DataError: for frames that cannot be trained on, listed by file and number.
         DivergedError: if the loss is no longer a number.
     """
-    config = load_config(Path(config_path))
+    config = load_config(expand(config_path))
     first = is_first_process(config.training)
     console = Console(quiet=not first)
     check_run_dir(config, resume)
@@ -64,57 +72,68 @@ def train(config_path: str | Path, resume: bool = False) -> Path:
     initial = load_initial(config.init_from) if config.init_from else None
     if initial:
         config = config.model_copy(update={"model": initial.config})
-    data = prepare_data(config, console, initial.statistics if initial else None)
-    record = _train_members(config, data, initial, console)
+    records = [resume_record(member, console) for member in member_configs(config)]
+    data = prepare_data(config, console, initial)
+    warn(console, check_sense(config, data.samples["train"]))
+    record = _train_members(config, data, records, console)
     if first:
         _report(config, data, record, console)
     return config.run_dir
 
 
 def _train_members(
-    config: Config, data: TrainingData, initial: InitialModel | None, console: Console
+    config: Config, data: TrainingData, records: list[RunRecord | None], console: Console
 ) -> RunRecord:
-    members, records = member_configs(config), []
-    for n, member in enumerate(members, 1):
+    """Train each member, from the record of where it was left."""
+    members = member_configs(config)
+    done = []
+    for n, (member, before) in enumerate(zip(members, records, strict=True), 1):
         if len(members) > 1:
             console.print(f"member {n} of {len(members)}, seed {member.training.seed}")
-        records.append(_train_model(member, data, initial, console))
+        done.append(_train_model(member, data, before, console))
     if len(members) == 1:
-        return records[0]
-    training = records[0].training.model_copy(update={"seed": config.training.seed})
-    speed = joint_speed([record.speed for record in records if record.speed])
-    update = {"members": len(members), "training": training, "speed": speed}
-    record = records[-1].model_copy(update=update)
+        return done[0]
+    training = done[0].training.model_copy(update={"seed": config.training.seed})
+    speed = joint_speed([record.speed for record in done if record.speed])
+    changes = [
+        change.model_copy(update={"member": n})
+        for n, record in enumerate(done, 1)
+        for change in record.changes
+    ]
+    record = RunRecord(
+        model=config.model, statistics=done[0].statistics, dtype=config.training.dtype,
+        training=training, speed=speed, members=len(members), changes=changes,
+    )  # fmt: skip
     write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
     return record
 
 
 def _train_model(
-    config: Config, data: TrainingData, initial: InitialModel | None, console: Console
+    config: Config, data: TrainingData, before: RunRecord | None, console: Console
 ) -> RunRecord:
     """Train one model, from where it was left; a model that was finished stays as it is."""
     lightning.seed_everything(config.training.seed, verbose=False)
-    model = build_model(config.model, data.statistics, getattr(torch, config.training.dtype))
-    if initial:
-        initial.load_into(model)
-        refitted = refit_e0s(model, initial.statistics, data.samples["train"])
-        data = replace(data, statistics=refitted)
+    statistics = before.statistics if before else data.statistics
+    if before:
+        check_statistics(config.run_dir, statistics, data.statistics)
+    model = build_model(config.model, statistics, getattr(torch, config.training.dtype))
+    if data.initial:
+        data.initial.load_into(model)
     console.print(f"{config.model.arch}: {sum(p.numel() for p in model.parameters())} weights")
-    record = RunRecord(
+    record = before or RunRecord(
         model=config.model,
-        statistics=data.statistics,
+        statistics=statistics,
         dtype=config.training.dtype,
         training=TrainingRecord(data=data.files, seed=config.training.seed),
+        settings=settings_of(config),
     )
-    began = (config.run_dir / LAST).is_file()
-    if began:
-        check_same_run(config.run_dir, record)
-    if is_finished(config):
-        return load_record(config.run_dir)
     if is_first_process(config.training):
         config.run_dir.mkdir(parents=True, exist_ok=True)
         write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
-    record = record.model_copy(update={"speed": _fit(model, data, config, began, console)})
+    if before and is_finished(config):
+        return record
+    speed = _fit(model, data, config, before is not None, console)
+    record = record.model_copy(update={"speed": speed})
     if is_first_process(config.training):
         write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
         mark_finished(config)
@@ -127,7 +146,7 @@ def train_data(data: DataConfig, run_dir: Path, resume: bool = False) -> Path:
     Raises:
         ConfigError, DataError, DivergedError: as `train`.
     """
-    return train(configure(data, run_dir, resume, Console()), resume)
+    return train(configure(data, expand(run_dir), resume, Console()), resume)
 
 
 def _check_device(device: str) -> None:
@@ -158,20 +177,27 @@ def _fit(
 def _trainer(config: Config, callbacks: list[Callback]) -> lightning.Trainer:
     settings, folder = config.training, config.run_dir
     if settings.early_stopping:
-        callbacks.append(EarlyStopping("valid_loss", patience=settings.early_stopping))
+        callbacks.append(Patience("valid_loss", patience=settings.early_stopping))
     if settings.max_time:
         limit = datetime.timedelta(minutes=settings.max_time)
         callbacks.append(Timer(limit, interval="epoch", verbose=False))
-    return lightning.Trainer(
-        accelerator="gpu" if settings.device == "cuda" else "cpu",
-        devices=settings.devices, num_nodes=settings.num_nodes, strategy=choose_strategy(settings),
-        use_distributed_sampler=False,  # our batches know their process
-        max_epochs=settings.max_epochs,
-        callbacks=[*callbacks, *checkpoints(folder)], plugins=[AtomicCheckpointIO()],
-        logger=TensorBoardLogger(folder, name="tensorboard", version=""),
-        enable_model_summary=False, enable_progress_bar=False, num_sanity_val_steps=0,
-        log_every_n_steps=10**9, default_root_dir=folder,
-    )  # fmt: skip
+    with explained(settings):
+        return lightning.Trainer(
+            accelerator="gpu" if settings.device == "cuda" else "cpu",
+            devices=settings.devices,
+            num_nodes=settings.num_nodes,
+            strategy=choose_strategy(settings),
+            use_distributed_sampler=False,  # our batches know their process
+            max_epochs=settings.max_epochs,
+            callbacks=[*callbacks, *checkpoints(folder)],
+            plugins=[AtomicCheckpointIO(), *cluster(settings)],
+            logger=TensorBoardLogger(folder, name="tensorboard", version=""),
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10**9,
+            default_root_dir=folder,
+        )
 
 
 def _report(config: Config, data: TrainingData, record: RunRecord, console: Console) -> None:
@@ -181,10 +207,9 @@ def _report(config: Config, data: TrainingData, record: RunRecord, console: Cons
         for name in ("valid", "test")
         if name in data.samples
     }
-    assert record.speed
     report = config.run_dir / "report"
     metrics = [member.run_dir / METRICS for member in member_configs(config)]
-    errors = write_report(report, config, sets, metrics, record.speed)
+    errors = write_report(report, config, sets, metrics, record)
     if "test" in errors:
         training = record.training.model_copy(update={"test_errors": _summary(errors["test"])})
         record = record.model_copy(update={"training": training})
