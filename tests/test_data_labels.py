@@ -17,6 +17,7 @@ from ase.constraints import FixAtoms
 from e3md.data.oddities import check_energies, odd_frames
 from e3md.data.problems import DataError
 from e3md.data.read import DataKeys, Frame, read_frames
+from e3md.data.statistics import collect_statistics, reference_energies
 from e3md.data.weights import FrameWeights
 from training_data import labelled_frames
 
@@ -174,10 +175,27 @@ def test_weights_are_read_and_said(read: Read) -> None:
     assert np.isnan(found[0].energy)
     assert found[1].weights == FrameWeights(0.5, 1.5, 0.5)
     assert found[2].weights == FrameWeights(1.0, 1.0, 0.25)
-    assert np.isnan(found[3].energy)
-    assert np.isnan(found[3].forces).all()
-    assert found[3].stress is None
+    assert len(found) == 3
+    assert any("left out, as all labels have weight 0: data.xyz frame 3" in r for r in remarks)
     assert any(r.startswith("config_weight: 0 to 2") and "0 in 1 frames" in r for r in remarks)
+
+
+def test_labels_of_weight_zero_define_nothing(read: Read) -> None:
+    """Neither E0s nor shift nor RMS force, in whatever number stands in their place."""
+    frames = labelled_frames(6)
+    for atoms in frames[:2]:
+        atoms.info["config_energy_weight"] = 0.0
+        atoms.calc.results["energy"] = 1e6
+    frames[3].info["config_forces_weight"] = 0.0
+    frames[3].calc.results["forces"] = np.full((8, 3), 1e6)
+    found, _ = read(frames)
+    reference = reference_energies(found, [])
+    statistics = collect_statistics(found, reference, [100] * 6)
+    assert reference.e0s == reference_energies(found[2:], []).e0s
+    assert max(abs(e) for e in reference.e0s) < 1
+    assert abs(statistics.shift) < 1
+    assert statistics.scale < 1
+    assert not [line for line in odd_frames(found) if "frame 3" in line or "frame 0" in line]
 
 
 @pytest.mark.parametrize("value", [-1.0, "high", np.nan, True])
