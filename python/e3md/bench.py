@@ -19,7 +19,7 @@ from rich.table import Table
 from e3md.calculator import E3Calculator
 from e3md.lammps_run import run_input, write_data
 from e3md.neighbors import neighbor_list
-from e3md.structures import perturbed_structures
+from e3md.structures import bare, perturbed_structures
 
 STEPS = 15
 _INPUT = """units metal
@@ -91,6 +91,7 @@ def bench_and_print(model: Path, structure: Path | None, dtype: str | None) -> N
     calculator = E3Calculator(model, dtype=dtype)
     atoms = read(structure) if structure else default_structure(calculator.species)
     assert isinstance(atoms, Atoms)
+    atoms = bare(atoms)
     console.print(describe(atoms, calculator), highlight=False, soft_wrap=True)
     table = Table("engine", "ranks", "threads", "ms/step", "µs/atom/step", "ns/day at 1 fs")
     with console.status("measuring"):
