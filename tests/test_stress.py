@@ -1,12 +1,17 @@
 """Stress is dE/dε / V wherever the cell has a volume, whichever directions are periodic."""
 
+import copy
+import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators import socketio
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_stress
 from ase.constraints import FixAtoms
@@ -178,3 +183,66 @@ def test_kinetic_stresses_sum_to_the_kinetic_stress(calculator: E3Calculator) ->
 def test_no_atomic_volumes_before_a_calculation(make_model: MakeModel) -> None:
     with pytest.raises(PropertyNotImplementedError, match="nothing has been calculated"):
         E3Calculator(make_model("nequip")).get_atomic_volumes()
+
+
+def test_a_socket_driver_gets_the_virial_of_a_molecule(calculator: E3Calculator) -> None:
+    """The protocol of i-PI, which sends a cell whether or not the molecule has one."""
+    name = f"e3md-{uuid4()}"
+    molecule = random_structure(8, seed=25, pbc=False)
+    boxed = molecule.copy()
+    boxed.cell = [40.0, 41.0, 42.0]
+    molecule.cell, molecule.calc = None, calculator
+    server = socketio.SocketServer(unixsocket=name, timeout=60)
+
+    def serve() -> None:
+        socketio.SocketClient(unixsocket=name).run(molecule, use_stress=True)
+
+    with server, ThreadPoolExecutor(1) as pool:
+        client = pool.submit(serve)
+        found = server.calculate(boxed)
+        server.protocol.end()
+        client.result(timeout=60)
+    numerical = boxed.copy()
+    numerical.calc = copy.deepcopy(calculator)
+    expected = -calculate_numerical_stress(numerical, eps=1e-5, voigt=False) * boxed.get_volume()
+    np.testing.assert_allclose(found["virial"], expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_copies_in_threads_agree(calculator: E3Calculator) -> None:
+    structures = []
+    for periodic in PERIODICITIES:
+        structures.append(atoms_with(periodic, copy.deepcopy(calculator)))
+    expected = [atoms.get_stress() for atoms in structures]
+    for atoms in structures:
+        atoms.calc = copy.deepcopy(calculator)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(Atoms.get_stress, structures))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_pickles_with_partial_periodicity(calculator: E3Calculator) -> None:
+    atoms = atoms_with((False, True, False), calculator)
+    again = atoms.copy()
+    again.calc = pickle.loads(pickle.dumps(calculator))
+    np.testing.assert_array_equal(again.get_stress(), atoms.get_stress())
+
+
+@pytest.mark.parametrize("periodic", [(True, True, False), (False, False, True)])
+def test_hessian_and_descriptors_of_slabs_and_wires(
+    periodic: tuple[bool, ...], calculator: E3Calculator
+) -> None:
+    """Fixed atoms have second derivatives too; the open direction's vector does not matter."""
+    atoms = atoms_with(periodic, calculator)
+    hessian, descriptors = calculator.get_hessian(atoms), calculator.get_descriptors(atoms)
+    atoms.set_constraint(FixAtoms([1]))
+    columns = []
+    for h in (1e-4, -1e-4):
+        moved = atoms.copy()
+        moved.arrays["positions"][1, 2] += h
+        moved.calc = calculator
+        columns.append(moved.get_forces(apply_constraint=False).ravel())
+    np.testing.assert_allclose((columns[1] - columns[0]) / 2e-4, hessian[:, 5], atol=1e-5)
+    for axis in np.flatnonzero(~np.array(periodic)):
+        atoms.cell[axis] *= 3
+    np.testing.assert_allclose(calculator.get_hessian(atoms), hessian, atol=1e-10)
+    np.testing.assert_allclose(calculator.get_descriptors(atoms), descriptors, atol=1e-12)

@@ -112,9 +112,8 @@ class E3Calculator(Calculator):
             atomic_virials="stresses" in wanted,
             members=self.members > 1,
         )
-        energy, forces = found["energy"], found["forces"]
-        self.results = {"energy": energy, "free_energy": energy, "forces": forces}
-        self.results["energies"] = found["energies"]
+        self.results = {"energy": found["energy"], "free_energy": found["energy"]}
+        self.results |= {"energies": found["energies"], "forces": found["forces"]}
         if self.members > 1:
             self.results |= {key: found[key] for key in _OF_COMMITTEES}
         volume = cell_volume(self.atoms.cell.array)
