@@ -25,6 +25,7 @@ STEPS = 15
 _INPUT = """units metal
 atom_style atomic
 newton on
+boundary {boundary}
 read_data start.data
 pair_style e3nn dtype {dtype}
 pair_coeff * * "{model}" {species}
@@ -141,7 +142,7 @@ def seconds_in_lammps(
         write_data(Path(folder) / "start.data", atoms, species)
         text = _INPUT.format(
             dtype=dtype, model=model.resolve(), species=" ".join(species),
-            steps=steps, commands=commands,
+            boundary=" ".join("p" if p else "f" for p in atoms.pbc), steps=steps, commands=commands,
         )  # fmt: skip
         log = run_input(text, ranks, Path(folder))
     return float(re.findall(r"Loop time of (\S+) on", log)[-1]) / steps
