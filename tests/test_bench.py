@@ -29,6 +29,27 @@ def test_bench_prints_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
         assert per_atom > 0
 
 
+@pytest.mark.parametrize(
+    ("pbc", "boundary"), [((True, True, False), "p p f"), ((False,) * 3, "f f f"), (True, "p p p")]
+)
+def test_lammps_runs_the_structure_that_ase_runs(
+    pbc: object, boundary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A molecule in a periodic box around it would have its images for neighbors."""
+    atoms = bulk("Li", "bcc", a=3.6, cubic=True).repeat(2)
+    atoms.pbc = pbc
+    inputs: list[str] = []
+
+    def run_input(text: str, *arguments: object) -> str:
+        inputs.append(text)
+        return "Loop time of 1 on"
+
+    monkeypatch.setattr(bench, "run_input", run_input)
+    assert bench.seconds_in_lammps(MODEL_PATH, atoms, "float32", 1, 10) == 0.1
+    commands = inputs[0].splitlines()
+    assert commands.index(f"boundary {boundary}") < commands.index("read_data start.data")
+
+
 @pytest.mark.parametrize("arch", ["nequip", "mace"])
 def test_the_first_step_is_not_slow(arch: str, make_model: Callable[..., Path]) -> None:
     """Also where the number of neighbors changes at every step."""

@@ -14,7 +14,6 @@ import pytest
 import torch
 from ase import Atoms, units
 from ase.build import bulk
-from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from ase.constraints import FixAtoms
 from ase.filters import FrechetCellFilter
@@ -69,16 +68,6 @@ def test_stress_is_tensile_positive(atoms: Atoms) -> None:
     atoms.set_cell(atoms.cell.array * (1 + e), scale_atoms=True)
     change = atoms.get_potential_energy() - energy
     assert change == pytest.approx(volume * e * stress[:3].sum(), rel=1e-3)
-
-
-@pytest.mark.parametrize("pbc", [[0, 0, 0], [1, 1, 0]])
-def test_no_stress_without_a_volume(atoms: Atoms, pbc: list[int]) -> None:
-    atoms.pbc = pbc
-    assert np.isfinite(atoms.get_forces()).all()
-    with pytest.raises(PropertyNotImplementedError, match="not periodic in all three"):
-        atoms.get_stress()
-    with pytest.raises(PropertyNotImplementedError, match="not periodic in all three"):
-        atoms.get_stresses()
 
 
 def test_relaxes_cell_and_positions(calculator: E3Calculator) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase.constraints import FixAtoms
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
@@ -275,6 +276,39 @@ def test_command_reports_draws_and_exits(
             assert f"{row['status']}  {name}" in result.output
 
 
+@pytest.mark.parametrize("vacuum", [0.0, 500.0])
+@pytest.mark.parametrize("fault", ["none", "detached"])
+def test_stress_of_slabs_is_checked_whatever_the_vacuum(
+    fault: str,
+    vacuum: float,
+    make_subject: Callable[..., Subject],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slab = random_structure(12, seed=1)
+    slab.pbc = (True, True, False)
+    slab.cell[2, 2] += vacuum
+    monkeypatch.setattr(run, "CHECKS", (stress,))
+    (found,) = run.run_checks(Subject(make_subject(fault).model, slab))
+    assert found.status == ("pass" if fault == "none" else "fail")
+
+
+def test_constraints_of_a_structure_are_not_of_the_model(
+    make_subject: Callable[..., Subject], tmp_path: Path
+) -> None:
+    """Fixed atoms mask forces, and fixed symmetry the stress: neither belongs to the checks."""
+    subject = make_subject()
+    fixed = subject.atoms.copy()
+    fixed.set_constraint(FixAtoms(range(1, len(fixed))))
+    fixed.write(tmp_path / "fixed.extxyz")
+    for held in (
+        Subject(subject.model, fixed),
+        read_subject(subject.model, tmp_path / "fixed.extxyz"),
+    ):
+        assert not held.atoms.constraints
+        assert not held.rattled.constraints
+        assert forces(held).status == rotation(held).status == drift(held).status == "pass"
+
+
 @pytest.mark.usefixtures("quick")
 def test_a_molecule_has_no_stress_and_a_check_that_breaks_fails(
     make_subject: Callable[..., Subject], monkeypatch: pytest.MonkeyPatch
@@ -283,8 +317,9 @@ def test_a_molecule_has_no_stress_and_a_check_that_breaks_fails(
         raise ValueError("an energy that is not finite")
 
     monkeypatch.setattr(run, "CHECKS", (stress, forces, rotation))
-    molecule = Subject(make_subject().model, random_structure(6, seed=2, pbc=False))
-    results = list(run.run_checks(molecule))
+    molecule = random_structure(6, seed=2, pbc=False)
+    molecule.cell = None
+    results = list(run.run_checks(Subject(make_subject().model, molecule)))
     assert [(r.name, r.status) for r in results] == [("forces", "fail"), ("rotation", "pass")]
     assert json.loads(run.to_json(results))[0]["value"] is None
 

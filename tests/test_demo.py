@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
+from ase.constraints import FixAtoms
+from ase.io import read
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
 from e3md import demo
@@ -65,6 +67,17 @@ def test_both_engines_follow_the_same_path(lennard_jones, argon, tmp_path):
 def test_drift_is_per_atom_and_picosecond():
     time = np.linspace(0, 2, 50)
     assert engines.energy_drift(time, -300.0 + 0.4 * time, n_atoms=100) == pytest.approx(4e-3)
+
+
+def test_constraints_of_the_structure_are_not_of_the_comparison(tmp_path):
+    """Masked forces would make ASE and LAMMPS differ by the force on a fixed atom."""
+    atoms = read(demo.STRUCTURE_PATH)
+    atoms.set_constraint(FixAtoms(range(0, len(atoms), 2)))
+    atoms.write(tmp_path / "fixed.extxyz")
+    protocol = engines.Protocol(nvt_steps=4, nve_steps=2, interval=1)
+    runs = demo.run_demo(tmp_path / "out", protocol, structure=tmp_path / "fixed.extxyz")
+    moved = np.linalg.norm(runs["ASE"].trajectory.displacements()[-1], axis=1)
+    assert moved.min() > 0
 
 
 def test_demo_end_to_end(tmp_path, capsys):

@@ -79,10 +79,30 @@ def test_frames_in_a_batch_do_not_see_each_other(config: ModelConfig) -> None:
         torch.testing.assert_close(getattr(together, name), expected, atol=1e-11, rtol=0)
 
 
-def test_stress_without_full_periodicity_is_not_a_number() -> None:
+@pytest.mark.parametrize("pbc", [(True, True, False), (False, True, False), (False,) * 3])
+def test_stress_of_slabs_wires_and_molecules(pbc: tuple[bool, ...]) -> None:
+    config = CONFIGS["nequip-l1"]
+    atoms, model = random_structure(8, seed=14), build(config)
+    atoms.pbc = pbc
+    stress = predict(model, to_graph(atoms, config)).stress[0].numpy()
+
+    def strained(a: int, b: int, h: float) -> float:
+        strain = np.eye(3)
+        strain[a, b] += h
+        trial = atoms.copy()
+        trial.set_cell(atoms.cell @ strain.T, scale_atoms=True)
+        return predict(model, to_graph(trial, config)).energy.item()
+
+    for a, b in [(0, 0), (2, 2), (1, 2)]:
+        numeric = _derivative(lambda h, a=a, b=b: strained(a, b, h)) / atoms.get_volume()
+        assert stress[a, b] == pytest.approx(numeric, abs=RELATIVE * np.abs(stress).max())
+
+
+def test_stress_without_a_volume_is_not_a_number() -> None:
     config = CONFIGS["nequip-l1"]
     slab = random_structure(8, seed=14)
     slab.pbc = (True, True, False)
+    slab.cell[2] = 0
     assert predict(build(config), to_graph(slab, config)).stress.isnan().all()
 
 

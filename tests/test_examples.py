@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
-from ase.io import write
+from ase.constraints import FixAtoms
+from ase.io import read, write
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples" / "md"
@@ -39,6 +42,49 @@ def start(tmp_path):
     assert "64 atoms" in said
     assert "Li S" in said
     return tmp_path
+
+
+def prepare(folder: Path, atoms: Atoms) -> subprocess.CompletedProcess:
+    write(folder / "own.extxyz", atoms)
+    command = [sys.executable, str(EXAMPLES / "prepare.py"), "--structure", "own.extxyz"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.run(
+        [*command, "--temperature", "300"],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_prepare_says_that_constraints_are_left_out(tmp_path):
+    atoms = bulk("LiS", "rocksalt", a=5.2, cubic=True)
+    atoms.set_constraint(FixAtoms([0, 1]))
+    done = prepare(tmp_path, atoms)
+    assert done.returncode == 0, done.stderr
+    assert "left out: 1 constraint(s) of own.extxyz" in done.stdout
+    start = read(tmp_path / "start.extxyz")
+    assert not start.constraints
+    assert np.abs(start.get_momenta()).min(axis=1).all()
+
+
+def test_prepare_refuses_slabs(tmp_path):
+    """The LAMMPS inputs would run them as crystals."""
+    atoms = bulk("LiS", "rocksalt", a=5.2, cubic=True)
+    atoms.pbc = (True, True, False)
+    done = prepare(tmp_path, atoms)
+    assert done.returncode != 0
+    assert "pbc is [True, True, False]" in done.stderr
+    assert not (tmp_path / "start.data").exists()
+
+
+def test_msd_refuses_a_thermostat_that_is_wrong_with_fixed_atoms(tmp_path):
+    atoms = bulk("LiS", "rocksalt", a=5.2, cubic=True)
+    atoms.set_constraint(FixAtoms([0]))
+    write(tmp_path / "start.extxyz", atoms)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, str(EXAMPLES / "msd" / "run_ase.py"), "--quick"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "use ase.md.langevin.Langevin" in done.stderr
+    assert not (tmp_path / "nvt.traj").exists()
 
 
 def run_lammps(folder: Path, example: str, **variables: object) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+from ase.constraints import FixAtoms
 
 from e3md.lammps_run import LammpsCase, run_lammps
 from e3md.verify import verify
@@ -129,4 +130,24 @@ def test_verify_finds_no_difference(make_model: MakeModel) -> None:
     rows = verify(make_model("mace"), STRUCTURES["triclinic"], ranks=(1, 2))
     assert [row.n_ranks for row in rows] == [1, 2]
     assert all(row.passed for row in rows)
-    assert all(row.passed for row in verify(make_model("nequip"), STRUCTURES["slab"], ranks=(2,)))
+
+
+@pytest.mark.parametrize("name", ["slab", "rod", "boxed molecule"])
+def test_verify_compares_stress_where_the_cell_has_a_volume(
+    name: str, make_model: MakeModel
+) -> None:
+    """And all atoms' forces: a user's constraints are of the relaxation, not of the model."""
+    boxed = STRUCTURES["periodic"].copy()
+    boxed.pbc = False
+    atoms = {**STRUCTURES, "boxed molecule": boxed}[name].copy()
+    atoms.set_constraint(FixAtoms(range(0, len(atoms), 2)))
+    (row,) = verify(make_model("nequip"), atoms, ranks=(2,))
+    assert row.passed
+    assert row.stress is not None
+    assert row.stress < 1e-9
+
+
+def test_verify_of_a_molecule_without_a_cell(make_model: MakeModel) -> None:
+    (row,) = verify(make_model("nequip"), STRUCTURES["molecule"], ranks=(1,))
+    assert row.passed
+    assert row.stress is None

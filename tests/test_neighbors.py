@@ -195,6 +195,9 @@ def test_atoms_to_graph() -> None:
     assert graph.frame.tolist() == [0, 0, 0]
     assert graph.volume.tolist() == [pytest.approx(60.0)]
     atoms.pbc = [True, True, False]
+    slab = atoms_to_graph(atoms, ("Li", "P", "S"), 2.0, torch.float32)
+    assert slab.volume.tolist() == [pytest.approx(60.0)]
+    atoms.cell[2] = 0
     assert atoms_to_graph(atoms, ("Li", "P", "S"), 2.0, torch.float32).volume.isnan().all()
     with pytest.raises(ValueError, match="atom 2 is the element P, but the species are only Li S"):
         atoms_to_graph(atoms, ("Li", "S"), 2.0, torch.float32)

@@ -72,6 +72,7 @@ def test_a_batch_of_a_crystal_and_a_molecule_has_finite_gradients() -> None:
     """Through predict: neither the missing volume nor the missing label reaches the weights."""
     species = ("Li", "P", "S")
     structures = [random_structure(8, 1), random_structure(6, 2, pbc=False)]
+    structures[1].cell = None
     graph = batch_graphs([atoms_to_graph(a, species, 4.0, torch.float64) for a in structures])
     model = build_model(small_config("nequip"), random_statistics(species), torch.float64)
     labels = torch.zeros(2, 3, 3, dtype=torch.float64)

@@ -19,6 +19,14 @@ parser.add_argument("-o", "--output", type=Path, default=Path())
 args = parser.parse_args()
 
 atoms = read(args.structure).repeat(args.repeat)
+if not atoms.pbc.all():
+    parser.error(
+        f"{args.structure}: pbc is {atoms.pbc.tolist()}, and the inputs here are for three periodic "
+        "directions. Add vacuum wider than the model's cutoff and set pbc=True"
+    )
+if atoms.constraints:  # the inputs of both engines move every atom
+    print(f"left out: {len(atoms.constraints)} constraint(s) of {args.structure}")
+    atoms.set_constraint()
 rng = np.random.default_rng(args.seed)
 MaxwellBoltzmannDistribution(atoms, temperature_K=args.temperature, rng=rng)
 Stationary(atoms)

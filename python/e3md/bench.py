@@ -19,12 +19,13 @@ from rich.table import Table
 from e3md.calculator import E3Calculator
 from e3md.lammps_run import run_input, write_data
 from e3md.neighbors import neighbor_list
-from e3md.structures import perturbed_structures
+from e3md.structures import bare, perturbed_structures
 
 STEPS = 15
 _INPUT = """units metal
 atom_style atomic
 newton on
+boundary {boundary}
 read_data start.data
 pair_style e3nn dtype {dtype}
 pair_coeff * * "{model}" {species}
@@ -91,6 +92,7 @@ def bench_and_print(model: Path, structure: Path | None, dtype: str | None) -> N
     calculator = E3Calculator(model, dtype=dtype)
     atoms = read(structure) if structure else default_structure(calculator.species)
     assert isinstance(atoms, Atoms)
+    atoms = bare(atoms)
     console.print(describe(atoms, calculator), highlight=False, soft_wrap=True)
     table = Table("engine", "ranks", "threads", "ms/step", "µs/atom/step", "ns/day at 1 fs")
     with console.status("measuring"):
@@ -140,7 +142,7 @@ def seconds_in_lammps(
         write_data(Path(folder) / "start.data", atoms, species)
         text = _INPUT.format(
             dtype=dtype, model=model.resolve(), species=" ".join(species),
-            steps=steps, commands=commands,
+            boundary=" ".join("p" if p else "f" for p in atoms.pbc), steps=steps, commands=commands,
         )  # fmt: skip
         log = run_input(text, ranks, Path(folder))
     return float(re.findall(r"Loop time of (\S+) on", log)[-1]) / steps

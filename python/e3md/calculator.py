@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import e3md.ops  # noqa: F401  loads libe3md before _core asks for it
 from e3md._core import NeighborList, Potential
+from e3md.neighbors import cell_volume
 from e3md.paths import expand
 
 # A forked process (a multiprocessing.Pool, on Linux) inherits OpenMP's threads as memory only and
@@ -30,7 +31,8 @@ class E3Calculator(Calculator):
 
     Energy eV, forces eV/Å, stress eV/Å³ in ASE's sign (positive is tensile) and Voigt order.
     `stresses` are -W_i/V, with the virial of an edge given to the atom at its far end; they sum to
-    the stress. Stress needs a cell that is periodic in all directions.
+    the stress. V is the volume of the cell, whichever directions are periodic: the stress of slabs
+    and of molecules in a box is dE/dε / V as well. Without three cell vectors there is none.
 
     The file of a committee gives means over its members, and with every evaluation also
     `energy_std` (eV, of the whole structure) and `forces_std` ((n_atoms, 3) eV/Å, by component): the
@@ -106,28 +108,39 @@ class E3Calculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         assert isinstance(self.atoms, Atoms)
         wanted = _NEED_VOLUME.intersection(properties or ())
-        periodic = bool(self.atoms.pbc.all())
-        if wanted and not periodic:
-            raise PropertyNotImplementedError(
-                f"{' and '.join(sorted(wanted))}: the atoms are not periodic in all three "
-                f"directions (pbc = {self.atoms.pbc.tolist()}), so they have no volume"
-            )
         found = self._potential.evaluate_structure(
             *self._structure(self.atoms),
             atomic_virials="stresses" in wanted,
             members=self.members > 1,
         )
-        energy, forces = found["energy"], found["forces"]
-        self.results = {"energy": energy, "free_energy": energy, "forces": forces}
-        self.results["energies"] = found["energies"]
+        self.results = {"energy": found["energy"], "free_energy": found["energy"]}
+        self.results |= {"energies": found["energies"], "forces": found["forces"]}
         if self.members > 1:
             self.results |= {key: found[key] for key in _OF_COMMITTEES}
-        if periodic:
-            volume = self.atoms.get_volume()
+        volume = cell_volume(self.atoms.cell.array)
+        if np.isfinite(volume):
             self.results["stress"] = full_3x3_to_voigt_6_stress(-found["virial"] / volume)
             if "stresses" in wanted:
                 stresses = -found["atomic_virials"] / volume
                 self.results["stresses"] = full_3x3_to_voigt_6_stress(stresses)
+        elif wanted:
+            raise PropertyNotImplementedError(_no_volume(sorted(wanted), self.atoms))
+
+    def get_atomic_volumes(self) -> NDArray[np.float64]:
+        """The volume each atom's `stresses` were divided by: that of the cell, (n_atoms,) Å³.
+
+        Atoms.get_stresses(include_ideal_gas=True) asks for it. Without it ASE divides the kinetic
+        part by V/n_atoms, and adds n_atoms times too much to shares that sum to the stress.
+
+        Raises:
+            PropertyNotImplementedError: before a calculation, or for a cell without a volume.
+        """
+        if not isinstance(self.atoms, Atoms):
+            raise PropertyNotImplementedError("atomic volumes: nothing has been calculated yet")
+        volume = cell_volume(self.atoms.cell.array)
+        if not np.isfinite(volume):
+            raise PropertyNotImplementedError(_no_volume(["atomic volumes"], self.atoms))
+        return np.full(len(self.atoms), volume)
 
     def get_hessian(self, atoms: Atoms) -> NDArray[np.float64]:
         """Second derivatives of the energy, (3 n_atoms, 3 n_atoms) eV/Å², analytic."""
@@ -148,3 +161,18 @@ class E3Calculator(Calculator):
             self._types = np.array([type_of[n] for n in atoms.numbers], dtype=np.int64)
             self._numbers = atoms.numbers.copy()
         return self._types, atoms.positions, atoms.cell.array, atoms.pbc, self._neighbor_list
+
+
+def _no_volume(wanted: Sequence[str], atoms: Atoms) -> str:
+    """Why there is no volume to divide by, and what to set."""
+    missing = tuple(np.flatnonzero(~atoms.cell.mask()).tolist())
+    if not missing:
+        return (
+            f"{' and '.join(wanted)}: the cell has no volume, its three vectors lie in one plane. "
+            "Set a third direction in atoms.cell"
+        )
+    return (
+        f"{' and '.join(wanted)}: the cell has {3 - len(missing)} of three vectors, hence no volume "
+        "to divide by. Set the missing ones in atoms.cell, or add vacuum by "
+        f"atoms.center(vacuum=10.0, axis={missing}): neither pbc nor the energy changes"
+    )

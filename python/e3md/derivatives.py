@@ -18,7 +18,7 @@ class Prediction(NamedTuple):
     energy: Tensor  # (n_frames,) float64, eV
     energies: Tensor  # (n_atoms,) float64, eV
     forces: Tensor  # (n_atoms, 3) float64, eV/Å
-    stress: Tensor  # (n_frames, 3, 3) float64, eV/Å³; NaN where the volume is NaN
+    stress: Tensor  # (n_frames, 3, 3) float64, eV/Å³; NaN where the cell has no volume
 
 
 def predict(model: nn.Module, graph: AtomGraph, create_graph: bool = False) -> Prediction:
@@ -43,7 +43,7 @@ def predict(model: nn.Module, graph: AtomGraph, create_graph: bool = False) -> P
     if not create_graph:
         energies, energy = energies.detach(), energy.detach()
     # Divided by a number everywhere: the gradient of x / NaN is NaN even where it is not used.
-    periodic = graph.volume.isfinite()[:, None, None]
-    volume = torch.where(periodic, graph.volume[:, None, None], 1.0)
-    stress = torch.where(periodic, strain_gradient / volume, float("nan"))
+    known = graph.volume.isfinite()[:, None, None]
+    volume = torch.where(known, graph.volume[:, None, None], 1.0)
+    stress = torch.where(known, strain_gradient / volume, float("nan"))
     return Prediction(energy, energies, forces, stress)

@@ -17,7 +17,7 @@ class AtomGraph(NamedTuple):
     edge_index: Tensor  # (2, n_edges) int64: receiver i (non-decreasing), neighbor j
     edge_vec: Tensor  # (n_edges, 3) Å: r_j - r_i including the periodic shift
     frame: Tensor  # (n_atoms,) int64, frame of each atom
-    volume: Tensor  # (n_frames,) float64 Å³; NaN where a frame is not periodic in all directions
+    volume: Tensor  # (n_frames,) float64 Å³; NaN where the cell has no three vectors
 
     @property
     def n_atoms(self) -> int:

@@ -49,7 +49,7 @@ class LammpsResult:
 
     @property
     def stress(self) -> FloatArray:
-        """(3, 3) eV/Å³, ASE's sign. Only where the atoms are periodic in all directions."""
+        """(3, 3) eV/Å³, ASE's sign, by the volume of the atoms' cell; it must have three vectors."""
         return -self.virial / self.atoms.get_volume()
 
 

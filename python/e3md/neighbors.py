@@ -12,6 +12,8 @@ import e3md.ops  # noqa: F401  loads libe3md before _core asks for it
 from e3md._core import NeighborList
 from e3md.graph import AtomGraph
 
+_FLAT = 1e-12  # volume over the product of the edges that counts as none, as in cell_frame.cpp
+
 
 def neighbor_list(
     positions: ArrayLike, cell: ArrayLike, pbc: ArrayLike, cutoff: float
@@ -53,9 +55,17 @@ def species_types(numbers: NDArray[np.integer], species: Sequence[str]) -> NDArr
     return types
 
 
-def full_volume(atoms: Atoms) -> float:
-    """Volume of the cell in Å³, NaN unless it is periodic in all directions."""
-    return abs(np.linalg.det(atoms.cell.array)) if atoms.pbc.all() else float("nan")
+def cell_volume(cell: NDArray[np.float64]) -> float:
+    """|det cell| in Å³, whichever directions are periodic; NaN without three independent vectors.
+
+    It is what a stress is divided by: dE/dε is defined for slabs and molecules too, as a strain
+    moves all atoms, and the cell is the volume that whoever set it has chosen.
+    """
+    if not np.isfinite(cell).all():
+        return float("nan")
+    volume = abs(float(np.linalg.det(cell)))
+    flat = volume <= _FLAT * np.linalg.norm(cell, axis=1).prod()
+    return float("nan") if flat else volume
 
 
 def atoms_to_graph(
@@ -73,5 +83,5 @@ def atoms_to_graph(
         edge_index=torch.from_numpy(np.stack([i, j])),
         edge_vec=torch.from_numpy(edge_vec).to(dtype),
         frame=torch.zeros(len(atoms), dtype=torch.int64),
-        volume=torch.tensor([full_volume(atoms)], dtype=torch.float64),
+        volume=torch.tensor([cell_volume(atoms.cell.array)], dtype=torch.float64),
     )

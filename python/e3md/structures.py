@@ -1,4 +1,4 @@
-"""Perturbed structures of given species, on which a converted model is compared with its source."""
+"""Structures on which programs are compared: bare ones, and perturbed ones of given species."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,15 @@ from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
 
 SPACING = 1.2  # shortest distance in units of the longest bond: dense, with a margin
+
+
+def bare(atoms: Atoms) -> Atoms:
+    """Elements, positions and cell alone: what two programs are compared on.
+
+    Constraints would mask forces and change stress and dynamics; labels and velocities are not of
+    the model.
+    """
+    return Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
 
 
 def perturbed_structures(species: Sequence[str], seed: int = 0) -> list[Atoms]:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
 from torch import Tensor
 
 from conftest import random_structure
@@ -110,12 +109,34 @@ def test_calculator_survives_a_failure(breaking: E3Calculator) -> None:
     assert breaking.get_property("energy", good) == energy
 
 
-def test_stress_without_a_volume(calculator: E3Calculator) -> None:
-    atoms = Atoms("Li2", [[0, 0, 0], [2, 0, 0]], cell=[5, 5, 5], pbc=[True, True, False])
-    atoms.calc = calculator
-    for method in (atoms.get_stress, atoms.get_stresses):
-        with pytest.raises(PropertyNotImplementedError, match="not periodic in all three"):
-            method()
+@pytest.mark.parametrize("pbc", [[False] * 3, [True, False, False], [True, True, False]])
+def test_bad_structures_give_no_stress_either(pbc: list[bool], calculator: E3Calculator) -> None:
+    """A position, a cell or a pair that cannot be is named before the volume is asked for."""
+    good = random_structure(6, seed=9)
+    good.pbc, good.calc = pbc, calculator
+    moved, cell, pair = (good.copy() for _ in range(3))
+    moved.positions[3, 1] = np.nan
+    cell.cell[2, 2] = np.inf
+    pair.positions[2] = pair.positions[1]
+    for bad, message in ((moved, "atom 3 has"), (cell, "not finite"), (pair, "1 and 2 coincide")):
+        bad.calc = calculator
+        with pytest.raises(ValueError, match=message):
+            bad.get_stress()
+        assert np.isfinite(good.get_stress()).all()
+
+
+@pytest.mark.parametrize("pbc", [False, True, [True, True, False]])
+def test_few_atoms_with_a_cell_have_a_stress(pbc: object, calculator: E3Calculator) -> None:
+    """None, one without neighbors, and two in vacuum, where dE/dε is r·dE/dr on the axis."""
+    for atoms in (Atoms(cell=[3, 3, 3], pbc=pbc), Atoms("Li", cell=[30, 31, 32], pbc=pbc)):
+        atoms.calc = calculator
+        assert not atoms.get_stress().any()
+        assert not atoms.get_stresses().any()
+    pair = Atoms("LiS", [[0, 0, 0], [0, 2.1, 0]], cell=[30, 31, 32], pbc=pbc)
+    pair.calc = calculator
+    expected = np.zeros(6)
+    expected[1] = -2.1 * pair.get_forces()[1, 1] / (30 * 31 * 32)
+    np.testing.assert_allclose(pair.get_stress(), expected, atol=1e-15)
 
 
 def test_no_atoms(calculator: E3Calculator) -> None:

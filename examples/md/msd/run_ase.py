@@ -31,6 +31,11 @@ if args.quick:
     args.equilibration, args.production, args.interval = 0.02, 0.1, 1
 
 atoms = read("start.extxyz")
+if atoms.constraints:
+    # this thermostat counts 3 degrees of freedom per atom, and would hold the others far too cold
+    sys.exit(
+        "NoseHooverChainNVT is wrong with constraints: use ase.md.langevin.Langevin throughout"
+    )
 atoms.calc = calculator(args.model)
 step = args.timestep * units.fs
 damping = args.damping * units.fs

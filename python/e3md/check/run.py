@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from e3md.check.cost import memory, speed
@@ -18,6 +19,7 @@ from e3md.check.smoothness import cutoff
 from e3md.check.subject import Subject, read_subject
 from e3md.check.symmetry import inversion, rotation
 from e3md.check.tables import tables
+from e3md.neighbors import cell_volume
 
 Check = Callable[[Subject], CheckResult]
 CHECKS: tuple[Check, ...] = (
@@ -27,9 +29,9 @@ COLORS: dict[Status, str] = {"pass": "green", "warn": "yellow", "fail": "bold re
 
 
 def run_checks(subject: Subject) -> Iterator[CheckResult]:
-    """All checks, in order; stress only where there is a volume."""
+    """All checks, in order; stress only where the cell has a volume."""
     for check in CHECKS:
-        if check is not stress or subject.atoms.pbc.all():
+        if check is not stress or np.isfinite(cell_volume(subject.atoms.cell.array)):
             yield _guarded(check, subject)
 
 

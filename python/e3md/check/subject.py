@@ -15,6 +15,7 @@ from e3md._core import read_metadata
 from e3md.bench import default_structure
 from e3md.calculator import E3Calculator
 from e3md.check.pairs import PairCurve, pair_curves
+from e3md.structures import bare
 
 N_ATOMS = 100  # of the default structure, about
 RATTLE = 0.05  # Å; a perfect crystal has no forces to compare
@@ -25,8 +26,11 @@ class Subject:
     """A model file and a structure it can evaluate."""
 
     model: Path
-    atoms: Atoms
+    atoms: Atoms  # without constraints
     given: bool = True  # by the user; else the default structure
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "atoms", bare(self.atoms))
 
     @cached_property
     def double(self) -> E3Calculator:
@@ -74,9 +78,9 @@ def read_subject(model: Path, structure: Path | None) -> Subject:
     assert isinstance(atoms, Atoms)
     if len(atoms) < 2:
         raise ValueError(f"{structure} holds {len(atoms)} atom(s): the checks need at least two")
-    atoms = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    calculator.get_forces(atoms)
-    return Subject(model, atoms, structure is not None)
+    subject = Subject(model, atoms, structure is not None)
+    calculator.get_forces(subject.atoms)
+    return subject
 
 
 def force_scale(forces: NDArray[np.float64]) -> float:

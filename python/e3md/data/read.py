@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from e3md.data.geometry import is_isolated, too_dense
 from e3md.data.keys import DataKeys, Names, choose_names, known_names
 from e3md.data.problems import DataError, raise_listed, some
 from e3md.data.weights import FrameWeights, masked_atoms, read_weights, say_weights
+from e3md.neighbors import cell_volume
 
 __all__ = ["DataError", "DataKeys", "Frame", "file_sha256", "read_frames", "read_structures"]
 
@@ -76,7 +77,19 @@ def read_frames(
     raise_listed(errors)
     say_weights(entries, remarks)
     _say_conditions(entries, remarks)
-    return _labelled(frames, remarks)
+    return _labelled(_without_zero_stress(frames, remarks), remarks)
+
+
+def _without_zero_stress(frames: list[Frame], remarks: list[str]) -> list[Frame]:
+    """Beside forces, a stress of exact zeros is what programs write that have not computed it."""
+    zero = {
+        frame.label
+        for frame in frames
+        if frame.stress is not None and not frame.stress.any() and np.nan_to_num(frame.forces).any()
+    }
+    if zero:
+        remarks.append(f"stress is exactly zero, taken as not computed: {some(sorted(zero))}")
+    return [replace(frame, stress=None) if frame.label in zero else frame for frame in frames]
 
 
 def _labelled(frames: list[Frame], remarks: list[str]) -> list[Frame]:
@@ -179,9 +192,9 @@ def _stress(
     atoms: Atoms, entries: Entries, names: Names, keys: DataKeys
 ) -> NDArray[np.float64] | None:
     """Of any cell with three vectors, whatever the boundaries."""
-    if atoms.cell.rank < 3 or is_isolated(atoms):
+    volume = cell_volume(atoms.cell.array)
+    if not np.isfinite(volume) or is_isolated(atoms):
         return None
-    volume = atoms.get_volume()
     found: dict[str, NDArray[np.float64]] = {}
     for kind, sign in (("stress", 1.0), ("virial", -1.0 / volume)):
         name, asked = getattr(names, kind), getattr(keys, kind)

@@ -20,6 +20,7 @@ from e3md.analysis.plots import plot_msd, plot_rdf
 from e3md.demo.engines import MDResult, Protocol, run_ase, run_lammps
 from e3md.lammps_run import LammpsCase
 from e3md.lammps_run import run_lammps as evaluate_in_lammps
+from e3md.structures import bare
 
 SOURCE = (
     "The potential was trained on ab initio MD of Li6.75P3S11 by S. Batzner et al., "
@@ -77,7 +78,7 @@ def run_demo(
 def _read(structure: Path) -> Atoms:
     atoms = read(structure)
     assert isinstance(atoms, Atoms)
-    return atoms
+    return bare(atoms)  # LAMMPS would not know of constraints
 
 
 def _protocol(atoms: Atoms, calculator: Calculator) -> Protocol:
