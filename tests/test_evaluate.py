@@ -6,7 +6,9 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms, FixCartesian
 from typer.testing import CliRunner
 
 from conftest import random_structure
@@ -93,3 +95,54 @@ def test_keys_of_ones_own(model: Path, data: Path) -> None:
 def test_a_frame_the_model_cannot_evaluate_is_named(make_model, data: Path) -> None:
     with pytest.raises(DataError, match=r"data\.xyz frame 0: .*not trained on the element"):
         evaluate(make_model(species=("Ar", "Kr")), data)
+
+
+def _labelled_by(model: Path, atoms: Atoms) -> Atoms:
+    """The same atoms with the model's own values as labels."""
+    free = atoms.copy()
+    free.set_constraint()
+    free.calc = E3Calculator(model)
+    names = ("energy", "forces", "stress")
+    labels = {name: free.calc.get_property(name, free) for name in names}
+    atoms.calc = SinglePointCalculator(atoms, **labels)
+    return atoms
+
+
+def test_forces_of_constrained_atoms_are_compared(model: Path, tmp_path: Path) -> None:
+    """ASE writes constraints as move_mask, and gives zero for the forces that they hold."""
+    atoms = random_structure(10, 1)
+    atoms.set_constraint([FixAtoms([0, 1, 2, 3]), FixCartesian(5, (True, False, True))])
+    ase.io.write(tmp_path / "fixed.xyz", [_labelled_by(model, atoms)], format="extxyz")
+    assert evaluate(model, tmp_path / "fixed.xyz").forces.mae < 1e-7
+
+
+def test_stress_of_a_slab_is_compared(model: Path, tmp_path: Path) -> None:
+    atoms = random_structure(10, 1)
+    atoms.pbc = (True, True, False)
+    ase.io.write(tmp_path / "slab.xyz", [_labelled_by(model, atoms)], format="extxyz")
+    errors = evaluate(model, tmp_path / "slab.xyz")
+    assert errors.stress is not None
+    assert errors.stress.mae < 1e-8
+
+
+def test_labels_of_weight_zero_are_not_compared(model: Path, tmp_path: Path) -> None:
+    frames = [_labelled_by(model, random_structure(8, seed)) for seed in (1, 2)]
+    frames[0].info["config_energy_weight"] = 0.0
+    frames[0].calc.results["energy"] = 1e6
+    frames[1].arrays["force_mask"] = np.arange(8) < 2
+    frames[1].calc.results["forces"][:2] = 99.0
+    ase.io.write(tmp_path / "weighted.xyz", frames, format="extxyz")
+    errors = evaluate(model, tmp_path / "weighted.xyz", plots_dir=tmp_path / "plots")
+    assert errors.energy_per_atom.mae < 1e-7
+    assert errors.forces.mae < 1e-7
+    assert len(list((tmp_path / "plots").glob("*.png"))) == 3
+
+
+def test_without_any_energy_the_rest_is_compared(model: Path, tmp_path: Path) -> None:
+    atoms = _labelled_by(model, random_structure(8, 1))
+    atoms.info["config_energy_weight"] = 0.0
+    ase.io.write(tmp_path / "forces.xyz", [atoms], format="extxyz")
+    errors = evaluate(model, tmp_path / "forces.xyz", tmp_path / "e.json", tmp_path / "plots")
+    assert errors.energy_per_atom is None
+    assert json.loads((tmp_path / "e.json").read_text())["energy_per_atom"] is None
+    assert errors.forces.mae < 1e-7
