@@ -50,7 +50,7 @@ def assemble(
     from e3md.analysis.one_run import check_jumps, one_run
 
     if not frames:
-        raise ValueError(f"{name}: no frames")
+        raise ValueError(f"{name}: no frames{f' ({notes[0]})' if notes else ''}")
     frames, found = one_run(frames, name)
     _check_same_atoms(frames, name)
     first = frames[0]

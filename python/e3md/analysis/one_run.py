@@ -73,8 +73,10 @@ class _Joint:
             return True
         if self._last <= exact or self.before[0].step >= self.after[0].step:  # type: ignore[operator]
             return False
-        # in a solid atoms are never far from anywhere they have been: the nearest frame decides
-        return same <= 2 * self._usual[1] and same <= 1.2 * self._last
+        # In a solid atoms are never far from anywhere they have been: the nearest frame decides, and
+        # doubt where hardly anything is kept of the run before, as a reset to 0 leaves it.
+        ratio = 0.6 if self.back <= 1 else 1.2
+        return same <= 2 * self._usual[1] and same <= ratio * self._last
 
     def note(self) -> str:
         first, last = self.after[0], self.after[-1]
