@@ -174,6 +174,19 @@ def test_without_times_a_jump_shows_two_runs(tmp_path):
         read_trajectory(tmp_path / "md.extxyz", frame_fs=100.0)
 
 
+def test_wrapped_atoms_without_a_cell_are_noted(tmp_path):
+    for wrap in (False, True):
+        frames = atoms_of(walk(40, 0.1, seed=3))
+        if not wrap:
+            frames = [Atoms(f"Li{len(x)}", positions=x) for x in walk(40, 0.1, seed=3)]
+        for atoms in frames:
+            atoms.set_cell(None)
+            atoms.pbc = False
+        write(tmp_path / "md.xyz", frames)
+        notes = read_trajectory(tmp_path / "md.xyz", frame_fs=100.0).notes
+        assert [("has no cell" in note) for note in notes] == [True] * wrap
+
+
 def test_atoms_at_rest_are_no_restart(tmp_path):
     write(tmp_path / "md.extxyz", atoms_of(np.repeat(FIRST[:1], 20, axis=0)))
     found = read_trajectory(tmp_path / "md.extxyz", frame_fs=100.0)

@@ -13,6 +13,7 @@ from e3md.analysis.trajectory import Trajectory
 _SAMPLES = 40  # pairs of frames that show how far atoms usually go
 _ROUNDING = 2e-3  # Å: positions that are the same but for the digits written
 _JUMP = 5.0  # times the farthest other step: no dynamics does that to half of the atoms
+_LEAP = 10.0  # times the median step of all atoms: vibrations and hops are shorter
 _SPLIT = "write each run to a file of its own and analyze one at a time"
 
 
@@ -165,3 +166,18 @@ def check_jumps(trajectory: Trajectory, frames: Sequence[Frame], name: str) -> N
             f"{frames[jump + 1].label}, and by at most {others:.2g} Å elsewhere: two runs in one "
             f"file, or frames are missing; {_SPLIT}"
         )
+
+
+def wrapped_without_cell(trajectory: Trajectory, frames: Sequence[Frame]) -> list[str]:
+    """A note if single atoms leap in a file without a cell, as wrapped ones do at a boundary."""
+    if trajectory.cells.any() or trajectory.n_frames < 3:
+        return []
+    ways = np.linalg.norm(np.diff(trajectory.positions, axis=0), axis=2)
+    frame, atom = np.unravel_index(ways.argmax(), ways.shape)
+    if ways.max() < max(_LEAP * float(np.median(ways)), 3.0):
+        return []
+    return [
+        f"atom {frames[0].ids[atom]} leaps by {ways.max():.1f} Å from {frames[frame].label} to "
+        f"{frames[frame + 1].label}, and the file has no cell: if atoms were wrapped into one, MSD "
+        "and D are wrong; write a file with the cell (LAMMPS: dump custom or extxyz)"
+    ]

@@ -9,7 +9,8 @@ import numpy as np
 from ase import Atoms
 from ase.io import read
 
-from e3md.analysis.frames import Frame, assemble
+from e3md.analysis.assembly import assemble
+from e3md.analysis.frames import Frame
 from e3md.analysis.lammps_dump import is_dump, read_dump
 from e3md.analysis.trajectory import Trajectory
 from e3md.data.read import OPENERS, read_structures
