@@ -250,7 +250,7 @@ def test_molecular_dynamics_in_segments_is_that_of_one_run(tmp_path: Path, make_
 def test_our_g_of_the_data_is_the_reference_curve(folder: str, data_dir: Path) -> None:
     """Same bins and same normalization: frames of the data give the curve of the data."""
     from e3md.analysis import radial_distribution
-    from e3md.analysis.trajectory import from_atoms
+    from e3md.analysis.reading import from_atoms
 
     reference = md_runs.read_reference(data_dir / folder / "rdf_aimd.csv")
     frames = read_structures(data_dir / folder / "test.xyz.xz")

@@ -5,7 +5,7 @@ import pytest
 
 from e3md.analysis import Trajectory, diffusion_coefficient, mean_square_displacement
 from e3md.analysis.msd import msd_per_atom
-from e3md.analysis.trajectory import unwrap
+from e3md.analysis.periodic import unwrap
 
 OPEN = (False, False, False)
 PERIODIC = (True, True, True)

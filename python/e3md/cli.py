@@ -239,7 +239,10 @@ def bench(
 
 @app.command()
 def analyze(
-    trajectory: Annotated[Path, typer.Argument(help="LAMMPS dump, ASE .traj or extxyz")],
+    trajectory: Annotated[
+        list[Path],
+        typer.Argument(help="LAMMPS dump, ASE .traj or extxyz; several files of one run in order"),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output")] = Path("analysis"),
     frame_fs: Annotated[
         float | None, typer.Option(help="fs between frames, for files that do not record time")
@@ -248,13 +251,17 @@ def analyze(
         str | None, typer.Option(help="elements of the LAMMPS types, as in 'Li P S'")
     ] = None,
     skip: Annotated[float, typer.Option(help="ps to leave out at the start")] = 0.0,
+    keep_drift: Annotated[
+        bool, typer.Option("--keep-drift", help="do not measure from the center of mass")
+    ] = False,
 ) -> None:
     """g(r), bond angles, mean square displacement and diffusion from a trajectory."""
     from e3md.analysis import AnalysisOptions, read_trajectory
     from e3md.analysis import analyze as run
 
     types = species.split() if species else None
-    run(read_trajectory(trajectory, frame_fs, types), output, AnalysisOptions(skip=skip))
+    options = AnalysisOptions(skip=skip, remove_drift=not keep_drift)
+    run(read_trajectory(trajectory, frame_fs, types), output, options)
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,8 +10,6 @@ from numpy.typing import NDArray
 
 from e3md.calibration import Calibration, Deviations, energy_pairs, force_pairs
 from e3md.errors import Compared, Errors
-
-mpl.use("Agg")
 
 
 def parity_plots(frames: Sequence[Compared], errors: Errors, folder: Path) -> list[Path]:

@@ -8,8 +8,9 @@ from e3md.analysis.angles import AngleDistribution, angle_distribution
 from e3md.analysis.diffusion import Diffusion, diffusion_coefficient
 from e3md.analysis.msd import MeanSquareDisplacement, mean_square_displacement
 from e3md.analysis.rdf import RadialDistribution, radial_distribution
+from e3md.analysis.reading import read_trajectory
 from e3md.analysis.report import AnalysisOptions, analyze
-from e3md.analysis.trajectory import Trajectory, read_trajectory
+from e3md.analysis.trajectory import Trajectory
 
 __all__ = [
     "AnalysisOptions",

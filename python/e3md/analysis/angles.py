@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from matscipy.neighbours import neighbour_list
 
-from e3md.analysis.trajectory import FloatArray, Trajectory
+from e3md.analysis.periodic import FloatArray
+from e3md.analysis.trajectory import Trajectory
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from e3md.analysis.msd import drift_free_path, msd_per_atom
-from e3md.analysis.trajectory import FloatArray, Trajectory
+from e3md.analysis.periodic import FloatArray
+from e3md.analysis.trajectory import Trajectory
 
 CM2_PER_S = 1e-4  # of 1 Å²/ps
 

@@ -1,7 +1,8 @@
-"""LAMMPS text dumps (`dump custom`, `dump atom`) as trajectories."""
+"""LAMMPS text dumps (`dump custom`, `dump atom`) as frames."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -9,7 +10,8 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from e3md.analysis.trajectory import FloatArray, Trajectory, check_frame_fs, unwrap
+from e3md.analysis.frames import Frame
+from e3md.analysis.periodic import FloatArray
 
 # Columns that hold a position: (names, unwrapped already, fractional)
 _COORDINATES = (
@@ -20,19 +22,8 @@ _COORDINATES = (
 )
 _IMAGES = ("ix", "iy", "iz")
 _TIME_PS = {"metal": 1.0, "real": 1e-3}  # unit styles whose length is Å; ps per time unit
-
-
-@dataclass(frozen=True)
-class _Frame:
-    step: int
-    time: float | None  # ps, if the dump says
-    cell: FloatArray  # (3, 3) Å
-    pbc: tuple[bool, bool, bool]
-    ids: NDArray[np.int64]  # (n,) increasing
-    labels: list[str]  # (n,) element column, or type column
-    positions: FloatArray  # (n, 3) Å from the corner of the cell
-    images: NDArray[np.int64] | None  # (n, 3); None: unknown
-    unwrapped: bool
+_ELEMENT = re.compile(r"([A-Z][a-z]?)(?![A-Za-z])")  # of labels such as Li, Li1, O_w, S2-
+_ISOTOPES = {"D": "H", "T": "H"}
 
 
 def is_dump(file: TextIO) -> bool:
@@ -43,180 +34,253 @@ def is_dump(file: TextIO) -> bool:
 
 
 def read_dump(
-    file: TextIO, path: Path, frame_fs: float | None, types: Sequence[str] | None
-) -> Trajectory:
-    """Read all frames; arguments and errors as in read_trajectory.
+    file: TextIO, path: Path, where: str, types: Sequence[str] | None
+) -> tuple[list[Frame], list[str]]:
+    """All whole frames, and what was found.
 
-    Atoms are put in the order of their IDs and measured from the corner of the cell. A time step
-    that comes twice, as where a restarted run appends to its dump, counts once (the later one).
+    Atoms are put in the order of their IDs and measured from the corner of the cell.
+
+    Args:
+        file: text of the dump.
+        path: of the file, for messages.
+        where: what the labels of frames add to their number.
+        types: elements of the atom types 1, 2, ...
+
+    Raises:
+        ValueError: naming the file, the step and the column at fault.
     """
-    by_step: dict[int, _Frame] = {}
-    reader = _Reader(file, path, prefer_type=types is not None)
-    while (frame := reader.next_frame()) is not None:
-        by_step[frame.step] = frame
-    frames = [by_step[step] for step in sorted(by_step)]
-    if not frames:
-        raise ValueError(f"{path}: no frames")
-    first = frames[0]
-    for frame in frames:
-        if not np.array_equal(frame.ids, first.ids) or frame.labels != first.labels:
-            raise ValueError(
-                f"{path}: step {frame.step} has other atom IDs or elements than step {first.step}; "
-                "dump the same group of atoms throughout"
-            )
-        if frame.pbc != first.pbc:
-            raise ValueError(f"{path}: boundaries change at step {frame.step}")
-    cells = np.array([frame.cell for frame in frames])
-    positions = np.array([frame.positions for frame in frames])
-    if not first.unwrapped:
-        if first.images is None:
-            positions = unwrap(positions, cells, first.pbc)
-        else:
-            positions += np.array([frame.images for frame in frames]) @ cells
-    species = _species(first.labels, types, path)
-    return Trajectory(species, positions, cells, first.pbc, _times(frames, frame_fs, path))
+    reader = _Reader(file, path, where, types)
+    return list(reader.frames()), reader.notes
 
 
-def _species(labels: list[str], types: Sequence[str] | None, path: Path) -> tuple[str, ...]:
-    if types is not None and all(label.isdigit() for label in labels):
-        largest = max(int(label) for label in labels)
-        if largest > len(types):
-            raise ValueError(f"{path}: atom type {largest}, but only {len(types)} elements given")
-        labels = [types[int(label) - 1] for label in labels]
-    unknown = sorted(set(labels) - set(chemical_symbols[1:]))
-    if unknown:
-        raise ValueError(
-            f"{path}: {', '.join(unknown)} are not elements; write an element column "
-            "(dump ... element ..., dump_modify ... element Li P S) or give the elements of the "
-            "atom types (types)"
-        )
-    return tuple(labels)
+@dataclass
+class _Sections:
+    """What a file has said of a frame so far: `ITEM:` header and rows of each of its sections."""
+
+    found: dict[str, tuple[str, list[str]]] = field(default_factory=dict)
+    whole: bool = True  # no row was cut
+
+    def words(self, name: str) -> list[list[str]]:
+        return [row.split() for row in self.found[name][1]]
+
+    def number(self, name: str) -> str | None:
+        """The one number of a section; None if it is not there."""
+        rows = self.words(name) if name in self.found else []
+        return rows[0][0] if rows and rows[0] else None
+
+    def ends_before(self, name: str) -> bool:
+        """Whether a section of this name must be another frame's."""
+        opening = name in ("UNITS", "TIME", "TIMESTEP")
+        return name in self.found or (opening and "NUMBER OF ATOMS" in self.found)
 
 
-def _times(frames: list[_Frame], frame_fs: float | None, path: Path) -> FloatArray:
-    if frame_fs is not None:
-        steps = np.array([frame.step for frame in frames], dtype=float)
-        interval = np.median(np.diff(steps)) if len(steps) > 1 else 1.0
-        return (steps - steps[0]) / interval * check_frame_fs(frame_fs) * 1e-3
-    if len(frames) == 1 and frames[0].time is None:
-        return np.zeros(1)
-    times = []
-    for frame in frames:
-        if frame.time is None:
-            raise ValueError(
-                f"{path}: the dump does not say its times; write it with "
-                "`dump_modify ID units yes time yes`, or give the time between frames, frame_fs"
-            )
-        times.append(frame.time)
-    return np.array(times)
+_SECTIONS = ("UNITS", "TIMESTEP", "TIME", "NUMBER OF ATOMS", "BOX BOUNDS", "ATOMS")
 
 
 class _Reader:
     """Reads one frame after another from an open dump."""
 
-    def __init__(self, file: TextIO, path: Path, prefer_type: bool) -> None:
+    def __init__(self, file: TextIO, path: Path, where: str, types: Sequence[str] | None) -> None:
+        self.notes: list[str] = []
         self._file = file
         self._path = path
-        self._label_columns = ("type", "element") if prefer_type else ("element", "type")
-        self._units: str | None = None  # LAMMPS writes it before the first frame only
+        self._where = where
+        self._types = types
+        self._units: str | None = None  # LAMMPS writes it before the first frame of a run only
+        self._number = 0  # of the frame being read, those cut short counted
         self._step: int | None = None
+        self._elements: dict[str, str] = {}  # of the labels seen
 
-    def next_frame(self) -> _Frame | None:
-        """The next frame, or None at the end of the file or before a frame cut short by it."""
-        time: float | None = None
-        n_atoms = -1
-        low: FloatArray = np.zeros(3)
-        cell: FloatArray = np.zeros((3, 3))
-        pbc = (True, True, True)
-        while line := self._file.readline():
-            if line.startswith("ITEM: UNITS"):
-                self._units = self._file.readline().strip()
-                if self._units not in _TIME_PS:
-                    raise ValueError(f"{self._path}: units {self._units}; metal and real are read")
-            elif line.startswith("ITEM: TIMESTEP"):
-                self._step = int(self._file.readline())
-            elif line.startswith("ITEM: TIME"):
-                time = float(self._file.readline())
-            elif line.startswith("ITEM: NUMBER OF ATOMS"):
-                n_atoms = int(self._file.readline())
-            elif line.startswith("ITEM: BOX BOUNDS"):
-                low, cell, pbc = self._box(line)
-            elif line.startswith("ITEM: ATOMS"):
-                rows = [self._file.readline() for _ in range(n_atoms)]
-                if not rows or not rows[-1].endswith("\n"):
-                    return None  # a killed run leaves its last frame unfinished
-                if self._units is not None and time is not None:
-                    time *= _TIME_PS[self._units]
-                elif self._units is None:
-                    time = None
-                return self._atoms(line.split()[2:], rows, time, low, cell, pbc)
-            else:
-                raise self._error(f"unexpected line {line.strip()!r}")
-        return None
+    def frames(self) -> Iterator[Frame]:
+        """All frames but those that a killed run left unfinished, which are noted."""
+        current = _Sections()
+        for header, rows, whole in self._sections():
+            name = next((name for name in _SECTIONS if header.startswith(name)), None)
+            if name is None:
+                raise self._error(f"unexpected line 'ITEM: {header}'")
+            if current.ends_before(name):
+                self._cut(current)
+                current = _Sections()
+            current.found[name] = (header, rows)
+            current.whole &= whole
+            if name == "UNITS" and whole:
+                self._set_units(rows[0].strip())
+            if name == "ATOMS":
+                if (frame := self._frame(current)) is not None:
+                    yield frame
+                current = _Sections()
+        if "TIMESTEP" in current.found:
+            self._cut(current)
 
-    def _box(self, header: str) -> tuple[FloatArray, FloatArray, tuple[bool, bool, bool]]:
-        words = header.split()[3:]
-        if words[:2] == ["abc", "origin"]:  # general triclinic: three vectors, each with a corner
-            rows = np.array([self._file.readline().split() for _ in range(3)], dtype=float)
-            pbc = tuple(word.startswith("p") for word in words[2:5])
-            return rows[:, 3], rows[:, :3], pbc  # type: ignore[return-value]
-        rows = np.array([self._file.readline().split() for _ in range(3)], dtype=float)
-        tilted = words[:3] == ["xy", "xz", "yz"]
-        xy, xz, yz = rows[:, 2] if tilted else (0.0, 0.0, 0.0)
-        low, high = rows[:, 0].copy(), rows[:, 1].copy()
-        # bounds of a tilted box enclose it: docs.lammps.org/Howto_triclinic
-        low[0] -= min(0.0, xy, xz, xy + xz)
-        high[0] -= max(0.0, xy, xz, xy + xz)
-        low[1] -= min(0.0, yz)
-        high[1] -= max(0.0, yz)
-        length = high - low
-        cell = np.array([[length[0], 0, 0], [xy, length[1], 0], [xz, yz, length[2]]])
-        pbc = tuple(word.startswith("p") for word in words[3 if tilted else 0 :][:3])
-        return low, cell, pbc  # type: ignore[return-value]
+    def _sections(self) -> Iterator[tuple[str, list[str], bool]]:
+        """Header, rows that are not blank, and whether the last row is whole."""
+        header: str | None = None
+        rows: list[str] = []
+        for line in self._lines():
+            if "ITEM:" not in line:
+                if line.strip():
+                    rows.append(line)
+                continue
+            cut, _, title = line.rpartition("ITEM:")  # a killed run leaves half a line before it
+            if header is not None:
+                yield header, rows, not cut
+            header, rows = title.strip(), []
+        if header is not None:
+            yield header, rows, not rows or rows[-1].endswith("\n")
 
-    def _atoms(
-        self,
-        names: list[str],
-        rows: list[str],
-        time: float | None,
-        low: FloatArray,
-        cell: FloatArray,
-        pbc: tuple[bool, bool, bool],
-    ) -> _Frame:
-        columns = dict(zip(names, zip(*map(str.split, rows), strict=True), strict=True))
+    def _lines(self) -> Iterator[str]:
+        try:
+            yield from self._file
+        except EOFError:  # a compressed file that a killed run left unfinished
+            return
+
+    def _set_units(self, units: str) -> None:
+        if units not in _TIME_PS:
+            raise ValueError(f"{self._path}: units {units}; metal and real are read")
+        self._units = units
+
+    def _frame(self, sections: _Sections) -> Frame | None:
+        """The frame, or None if it is cut short."""
+        needed = {"TIMESTEP", "NUMBER OF ATOMS", "BOX BOUNDS", "ATOMS"}
+        if not (sections.whole and needed <= sections.found.keys()):
+            self._cut(sections)
+            return None
+        header, rows = sections.found["ATOMS"]
+        if len(rows) != int(sections.number("NUMBER OF ATOMS") or 0):
+            self._cut(sections)
+            return None
+        self._step = int(sections.number("TIMESTEP") or 0)
+        time = sections.number("TIME")
+        ps = None if self._units is None or time is None else float(time) * _TIME_PS[self._units]
+        label = f"frame {self._number}{self._where} (step {self._step})"
+        self._number += 1
+        low, cell, pbc = _box(sections)
+        columns = self._columns(header.split()[1:], rows)
+        ids, order = self._ids(columns)
+        symbols = self._symbols(columns, order)
+        positions, unwrapped = self._positions(columns, low, cell)
+        # the corner of a shrink-wrapped direction moves with the atoms and is no reference point
+        positions = (positions - np.where(pbc, low, 0.0))[order]
+        return Frame(label, self._step, "step", ps, cell, pbc, ids, symbols, positions, unwrapped)
+
+    def _cut(self, sections: _Sections) -> None:
+        step = sections.number("TIMESTEP")
+        n_rows = len(sections.found.get("ATOMS", ("", []))[1])
+        self.notes.append(
+            f"frame {self._number}{self._where}{f' (step {step})' if step else ''} is cut short "
+            f"({n_rows} of {sections.number('NUMBER OF ATOMS') or 'unknown'} atoms) and left out"
+        )
+        self._number += 1
+
+    def _columns(self, names: list[str], rows: list[str]) -> dict[str, tuple[str, ...]]:
+        table = [row.split() for row in rows]
+        if not table:
+            raise self._error("no atoms")
+        for words in table:
+            if len(words) != len(names):
+                raise self._error(
+                    f"{len(names)} columns ({' '.join(names)}), but a line of {len(words)} words: "
+                    f"{' '.join(words)}"
+                )
+        return dict(zip(names, zip(*table, strict=True), strict=True))
+
+    def _ids(self, columns: dict[str, tuple[str, ...]]) -> tuple[NDArray[np.int64], np.ndarray]:
+        """Increasing IDs, and the order of the rows that makes them so."""
         if "id" not in columns:
             raise self._error("no column `id`; atoms cannot be followed without it")
-        label = self._label_column(columns)
+        ids = self._numbers(columns, ("id",), np.int64)[:, 0]
+        order = np.argsort(ids)
+        twice = ids[order][1:][np.diff(ids[order]) == 0]
+        if len(twice):
+            raise self._error(f"atom ID {twice[0]} is there twice")
+        return ids[order], order
+
+    def _positions(
+        self, columns: dict[str, tuple[str, ...]], low: FloatArray, cell: FloatArray
+    ) -> tuple[FloatArray, bool]:
+        """(n_atoms, 3) Å, in the order of the rows, and whether they are unwrapped."""
         for keys, unwrapped, fractional in _COORDINATES:  # noqa: B007 (used below)
             if all(key in columns for key in keys):
                 break
         else:
-            raise self._error(f"no positions among the columns {' '.join(names)}; dump xu yu zu")
-        ids = np.array(columns["id"], dtype=np.int64)
-        order = np.argsort(ids)
-        positions = np.array([columns[key] for key in keys], dtype=float).T[order]
+            raise self._error(f"no positions among the columns {' '.join(columns)}; dump xu yu zu")
+        positions = self._numbers(columns, keys, float)
         if fractional:
             positions = positions @ cell + low
-        # the corner of a shrink-wrapped direction moves with the atoms and is no reference point
-        positions = positions - np.where(pbc, low, 0.0)
-        images = None
-        if all(key in columns for key in _IMAGES):
-            images = np.array([columns[key] for key in _IMAGES], dtype=np.int64).T[order]
-        labels = [str(columns[label][index]) for index in order]
-        assert self._step is not None
-        return _Frame(self._step, time, cell, pbc, ids[order], labels, positions, images, unwrapped)
+        if not unwrapped and all(key in columns for key in _IMAGES):
+            return positions + self._numbers(columns, _IMAGES, np.int64) @ cell, True
+        return positions, unwrapped
+
+    def _numbers(
+        self, columns: dict[str, tuple[str, ...]], keys: Sequence[str], dtype: type
+    ) -> np.ndarray:
+        try:
+            return np.array([columns[key] for key in keys], dtype=dtype).T
+        except ValueError as error:
+            raise self._error(f"column {' '.join(keys)}: {error}") from error
+
+    def _symbols(self, columns: dict[str, tuple[str, ...]], order: np.ndarray) -> tuple[str, ...]:
+        labels = columns[self._label_column(columns)]
+        for label in sorted(set(labels) - self._elements.keys(), reverse=True):
+            self._elements[label] = self._element(label)
+        return tuple(self._elements[labels[index]] for index in order)
 
     def _label_column(self, columns: dict[str, tuple[str, ...]]) -> str:
-        label = next((name for name in self._label_columns if name in columns), None)
+        preferred = ("element", "typelabel", "type")
+        if self._types is not None:
+            preferred = ("type", "element", "typelabel")
+        label = next((name for name in preferred if name in columns), None)
         if label is None:
-            raise self._error("no column `element` or `type`")
-        several_types = len(set(columns.get("type", ""))) > 1
-        if label == "element" and several_types and set(columns[label]) == {"C"}:
-            raise self._error(  # what LAMMPS writes unless told better
-                "all elements are C though there are several types; write the dump with "
-                "`dump_modify ID element ...`, or give the elements of the atom types (types)"
-            )
+            raise self._error("no column `element`, `typelabel` or `type`")
+        if label == "element" and set(columns[label]) == {"C"}:  # LAMMPS, unless told better
+            if "typelabel" in columns:
+                return "typelabel"
+            if len(set(columns.get("type", ""))) > 1:
+                raise self._error(
+                    "all elements are C though there are several types; write the dump with "
+                    "`dump_modify ID element ...`, or give the elements of the atom types (types)"
+                )
         return label
 
+    def _element(self, label: str) -> str:
+        if self._types is not None and label.isdigit():
+            if int(label) > len(self._types):
+                raise self._error(f"atom type {label}, but only {len(self._types)} elements given")
+            return self._types[int(label) - 1]
+        match = _ELEMENT.match(label)
+        symbol = _ISOTOPES.get(match[1], match[1]) if match else ""
+        if symbol not in chemical_symbols[1:]:
+            raise self._error(
+                f"{label} is not an element; write an element column (dump ... element ..., "
+                "dump_modify ... element Li P S) or give the elements of the atom types (types, "
+                "--species)"
+            )
+        return symbol
+
     def _error(self, what: str) -> ValueError:
-        return ValueError(f"{self._path}: step {self._step}: {what}")
+        step = "" if self._step is None else f"step {self._step}: "
+        return ValueError(f"{self._path}: {step}{what}")
+
+
+def _box(sections: _Sections) -> tuple[FloatArray, FloatArray, tuple[bool, bool, bool]]:
+    """Corner (3,) Å, cell (3, 3) Å and periodic directions."""
+    words = sections.found["BOX BOUNDS"][0].split()[2:]
+    rows = np.array(sections.words("BOX BOUNDS"), dtype=float)
+    if words[:2] == ["abc", "origin"]:  # general triclinic: three vectors, each with a corner
+        return rows[:, 3], rows[:, :3], _periodic(words[2:5])
+    tilted = words[:3] == ["xy", "xz", "yz"]
+    xy, xz, yz = rows[:, 2] if tilted else (0.0, 0.0, 0.0)
+    low, high = rows[:, 0].copy(), rows[:, 1].copy()
+    # bounds of a tilted box enclose it: docs.lammps.org/Howto_triclinic
+    low[0] -= min(0.0, xy, xz, xy + xz)
+    high[0] -= max(0.0, xy, xz, xy + xz)
+    low[1] -= min(0.0, yz)
+    high[1] -= max(0.0, yz)
+    length = high - low
+    cell = np.array([[length[0], 0, 0], [xy, length[1], 0], [xz, yz, length[2]]])
+    return low, cell, _periodic(words[3 if tilted else 0 :][:3])
+
+
+def _periodic(words: Sequence[str]) -> tuple[bool, bool, bool]:
+    x, y, z = (word.startswith("p") for word in words)
+    return x, y, z

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from ase.data import atomic_masses, atomic_numbers
 
-from e3md.analysis.trajectory import FloatArray, Trajectory
+from e3md.analysis.drift import center_of_mass
+from e3md.analysis.periodic import FloatArray
+from e3md.analysis.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,7 @@ def mean_square_displacement(
 def drift_free_path(trajectory: Trajectory) -> FloatArray:
     """(n_frames, n_atoms, 3) Å: displacements relative to the center of mass of all atoms."""
     path = trajectory.displacements()
-    masses = atomic_masses[[atomic_numbers[name] for name in trajectory.species]]
-    center = np.einsum("fnx,n->fx", path, masses / masses.sum())
+    center = center_of_mass(trajectory, path)
     return path - center[:, None, :]
 
 

@@ -6,7 +6,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 from matscipy.neighbours import neighbour_list
 
-from e3md.analysis.trajectory import FloatArray, Trajectory
+from e3md.analysis.periodic import FloatArray
+from e3md.analysis.trajectory import Trajectory
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from rich.table import Table
 from e3md.analysis import plots
 from e3md.analysis.angles import AngleDistribution, angle_distribution
 from e3md.analysis.diffusion import Diffusion, diffusion_coefficient
+from e3md.analysis.drift import drift_note
 from e3md.analysis.msd import MeanSquareDisplacement, mean_square_displacement
+from e3md.analysis.periodic import FloatArray
 from e3md.analysis.rdf import RadialDistribution, radial_distribution
-from e3md.analysis.trajectory import FloatArray, Trajectory
+from e3md.analysis.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Analysis:
     angles: list[AngleDistribution]
     msd: MeanSquareDisplacement | None
     diffusion: list[Diffusion]
-    notes: list[str]  # what was left out and why, and warnings
+    notes: list[str]  # what was found in the file, what was left out and why, and warnings
     files: list[Path]
 
 
@@ -62,7 +64,7 @@ def analyze(
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     trajectory = _skip(trajectory, options.skip)
-    notes: list[str] = []
+    notes = list(trajectory.notes)
     rdf = _rdf(trajectory, options, notes)
     angles = _angles(trajectory, rdf, options, notes)
     msd, diffusion = _dynamics(trajectory, options, notes)
@@ -123,6 +125,8 @@ def _dynamics(
     if trajectory.n_frames < 2:
         notes.append("MSD and D: left out, the trajectory has one frame")
         return None, []
+    if options.remove_drift and (note := drift_note(trajectory)):
+        notes.append(note)
     msd = mean_square_displacement(trajectory, options.remove_drift)
     if options.window is None and trajectory.n_frames < 8 * options.n_blocks:
         notes.append(f"D: left out, {trajectory.n_frames} frames are too few for an error bar")

@@ -4,15 +4,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from e3md.check.pairs import PairCurve
 from e3md.check.repulsion import HOLE, WALL
-
-mpl.use("Agg")
 
 MAX_PANELS = 30
 TICKS = (-1000, -100, -10, -1, 0, 1, 10, 100, 1000, 10000)  # eV

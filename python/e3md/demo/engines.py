@@ -14,7 +14,8 @@ from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.verlet import VelocityVerlet
 
 from e3md.analysis import Trajectory, read_trajectory
-from e3md.analysis.trajectory import FloatArray, from_atoms
+from e3md.analysis.periodic import FloatArray
+from e3md.analysis.reading import from_atoms
 from e3md.lammps_run import run_input
 
 
