@@ -100,6 +100,16 @@ def test_extxyz(frames, reference, tmp_path, suffix):
     assert_same(read_trajectory(path), reference, 1e-6)  # extxyz keeps 8 decimals
 
 
+def test_a_blank_line_ends_no_extxyz(frames, reference, tmp_path):
+    """ASE reads no further than the first one."""
+    parts = []
+    for half in (frames[:30], frames[30:]):
+        write(tmp_path / "half.xyz", half, format="extxyz")
+        parts.append((tmp_path / "half.xyz").read_text())
+    (tmp_path / "joined.xyz").write_text(" \n\n".join(parts))
+    assert_same(read_trajectory(tmp_path / "joined.xyz"), reference, 1e-7)
+
+
 @pytest.mark.parametrize(
     "columns",
     [

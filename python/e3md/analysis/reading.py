@@ -13,7 +13,7 @@ from e3md.analysis.assembly import assemble
 from e3md.analysis.frames import Frame
 from e3md.analysis.lammps_dump import is_dump, read_dump
 from e3md.analysis.trajectory import Trajectory
-from e3md.data.read import OPENERS, read_structures
+from e3md.data.extxyz import OPENERS, read_structures
 
 # `Time=` of LAMMPS' dump extxyz has the unit of a unit style that the file does not name. The time
 # step tells them apart: that of dynamics is between 0.01 and 20 fs. Unit, ps, range of time steps.
