@@ -246,7 +246,7 @@ def test_runs_of_other_kinds_are_not_mixed(tmp_path: Path) -> None:
     config.write_text(config.read_text().replace("max_epochs: 1", "max_epochs: 1\n  members: 2"))
     with pytest.raises(ConfigError, match="holds a run already"):
         train(config)
-    with pytest.raises(ConfigError, match=r"member_1/last\.ckpt: nothing to resume from"):
+    with pytest.raises(ConfigError, match=r"training\.members: 2, but .* holds a single model"):
         train(config, resume=True)
 
 

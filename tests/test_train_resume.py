@@ -246,9 +246,8 @@ def test_the_frames_of_a_step_stay(before: dict, after: dict, allowed: bool) -> 
 def test_a_committee_may_only_grow(tmp_path: Path) -> None:
     config = write_run(tmp_path, members=2, max_epochs=1)
     run = train(config)
-    for members in (1,):
-        with pytest.raises(ConfigError, match=rf"training\.members: {members}, but .*member_2"):
-            train(_change(config, members=members), resume=True)
+    with pytest.raises(ConfigError, match=r"training\.members: 1, but .*member_1"):
+        train(_change(config, members=1), resume=True)
     with pytest.raises(ConfigError, match=r"training\.learning_rate"):
         train(_change(config, members=2, learning_rate=0.5), resume=True)
     assert torch.load(run / "member_1" / LAST, weights_only=True)["epoch"] == 0

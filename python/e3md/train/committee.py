@@ -44,7 +44,8 @@ def check_run_dir(config: Config, resume: bool) -> None:
 
 def _check_members(folder: Path, members: int) -> None:
     """Refuse to resume a run that has not begun, or has other kinds or more of models."""
-    single, more = (folder / LAST).is_file(), folder / f"member_{members + 1}"
+    single = (folder / LAST).is_file()
+    more = folder / f"member_{members + 1 if members > 1 else 1}"
     if more.is_dir():
         raise ConfigError(
             f"training.members: {members}, but {more} is there: it may only be raised"

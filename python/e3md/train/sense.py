@@ -65,7 +65,7 @@ def _warmup(training: TrainingConfig, train: list[Sample]) -> list[str]:
         f"training.warmup_steps: {training.warmup_steps}, but the run has only {steps} steps "
         f"({training.max_epochs} epochs of {per_epoch}): the learning rate would never be reached"
     )
-    if training.warmup_steps != TrainingConfig.model_fields["warmup_steps"].default:
+    if "warmup_steps" in training.model_fields_set:
         raise ConfigError(line)
     return [line]
 
