@@ -104,7 +104,11 @@ def _train_model(
         model=config.model,
         statistics=data.statistics,
         dtype=config.training.dtype,
-        training=TrainingRecord(data=data.files, seed=config.training.seed),
+        training=TrainingRecord(
+            data=data.files,
+            seed=config.training.seed,
+            shortest_distance=shortest_distance(data.samples),
+        ),
     )
     began = (config.run_dir / LAST).is_file()
     if began:
