@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from ase import Atoms
+from ase.neighborlist import neighbor_list
 
 from committees import write_committee
 from conftest import random_structure
@@ -20,7 +21,7 @@ from e3md.export import METADATA_FILE, export_run
 from e3md.train.checkpoint import LAST, load_run
 from e3md.train.config import ConfigError
 from e3md.train.run import METRICS, train
-from training_data import write_run
+from training_data import labelled_frames, write_run
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,12 @@ def test_members_have_seeds_of_their_own_and_one_split(run_dir: Path, tmp_path: 
         alone.state_dict().items(), committee.members[0].state_dict().values(), strict=True
     ):
         assert torch.equal(weight, other), name
+
+
+def test_the_shortest_distance_of_the_data_is_recorded(run_dir: Path) -> None:
+    frames = [*labelled_frames(8), *labelled_frames(3, seed=1)]
+    shortest = min(neighbor_list("d", atoms, 4.0).min() for atoms in frames)
+    assert load_run(run_dir)[3].shortest_distance == pytest.approx(shortest, rel=1e-6)
 
 
 def test_one_file_holds_all_members(run_dir: Path, tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """Members side by side give what each gives alone."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +12,9 @@ from committees import write_committee
 from conftest import random_statistics, random_structure, small_config
 from e3md._core import Potential
 from e3md.calculator import E3Calculator
-from e3md.fused import fuse
+from e3md.data.statistics import Statistics
+from e3md.export import TrainingRecord, save_model
+from e3md.fused import fuse, knots
 from e3md.fused.committee import FusedCommittee, StackedCommittee, tabulated_committee
 from e3md.model import build_model
 from e3md.model.committee import Committee
@@ -101,3 +106,132 @@ def test_forces_are_the_same_whether_members_are_asked_for(arch: str, tmp_path) 
     assert "forces_std" in with_members
     for key in ("energies", "forces", "virial"):
         np.testing.assert_allclose(without[key], with_members[key], rtol=1e-10, atol=1e-12)
+
+
+# ---- members that differ -----------------------------------------------------------------------
+
+
+def other_statistics() -> Statistics:
+    return Statistics(SPECIES, (-3.0, 0.4, 1.7), scale=1.9, shift=0.6, avg_num_neighbors=31.0)
+
+
+def build_unlike(arch: str, change: Callable[[nn.Module], None], **overrides: object) -> nn.Module:
+    model = build_model(small_config(arch, **overrides), random_statistics(SPECIES), torch.float64)
+    change(model)
+    return model
+
+
+def _gains(model: nn.Module) -> None:
+    for layer in model.layers:
+        layer.gate.gains *= torch.tensor([1.1, 0.8])
+
+
+def _repulsion(model: nn.Module) -> None:
+    model.zbl.amplitudes *= 2.0
+
+
+def _slopes(model: nn.Module) -> None:
+    """Of the networks that have no weights to stack."""
+    for module in model.modules():
+        if hasattr(module, "gain"):
+            module.gain *= 1.3
+
+
+def _nothing(_: nn.Module) -> None:
+    pass
+
+
+UNLIKE: dict[str, Callable[[], tuple[nn.Module, nn.Module]]] = {
+    "gains of gates": lambda: (
+        build_unlike("nequip", _nothing),
+        build_unlike("nequip", _gains),
+    ),
+    "strength of the repulsion": lambda: (
+        build_unlike("mace", _nothing, zbl=True),
+        build_unlike("mace", _repulsion, zbl=True),
+    ),
+    "repulsion in the second only": lambda: (
+        build_unlike("nequip", _nothing),
+        build_unlike("nequip", _nothing, zbl=True),
+    ),
+    "activation": lambda: (
+        build_unlike("schnet", _nothing),
+        build_unlike("schnet", _nothing, activation="silu"),
+    ),
+    "gains of networks": lambda: (
+        build_unlike("nequip", _nothing),
+        build_unlike("nequip", _slopes),
+    ),
+    **{
+        f"{arch}, envelope": lambda arch=arch: (
+            build_unlike(arch, _nothing, zbl=True),
+            build_unlike(arch, _nothing, zbl=True, envelope_power=9),
+        )
+        for arch in ("nequip", "mace")
+    },
+    **{
+        f"{arch}, statistics": lambda arch=arch: (
+            build_unlike(arch, _nothing),
+            build_model(small_config(arch), other_statistics(), torch.float64),
+        )
+        for arch in ("nequip", "mace", "schnet", "so3net")
+    },
+}
+
+
+@pytest.fixture
+def _coarse_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One table of 96 knots for every member, however it comes out: what counts is the mean."""
+    monkeypatch.setattr(knots, "CANDIDATES", (96,))
+    monkeypatch.setattr(knots, "TOLERANCES", {"float32": 1.0, "float64": 1.0})
+
+
+@pytest.mark.usefixtures("_coarse_tables")
+@pytest.mark.parametrize("difference", UNLIKE)
+def test_a_file_of_unlike_members_is_their_mean(difference: str, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    models, atoms = UNLIKE[difference](), random_structure(12, seed=9)
+    arch = type(models[0]).__name__.lower()
+    config, statistics = small_config(arch), random_statistics(SPECIES)
+    found = []
+    for n, model in enumerate([*models, Committee(models)]):
+        path = tmp_path / f"{n}.pt"
+        save_model(model, config, statistics, TrainingRecord(), path)
+        calculator = E3Calculator(path)
+        found.append((calculator.get_property("energies", atoms), calculator.get_forces(atoms)))
+    first, second, mean = found
+    for a, b, c in zip(first, second, mean, strict=True):
+        assert np.abs(a - b).max() > 1e-3
+        np.testing.assert_allclose(c, (a + b) / 2, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.usefixtures("_coarse_tables")
+def test_gates_of_unlike_gains_are_stacked() -> None:
+    models = UNLIKE["gains of gates"]()
+    found, _ = tabulated_committee(Committee(models), 4.0, SPECIES)
+    assert type(found) is StackedCommittee
+
+
+def test_members_that_differ_in_anything_are_not_stacked() -> None:
+    """Also in what no module has today, wherever one module would act for all."""
+    config = small_config("mace", zbl=True)
+    models = [build_model(config, random_statistics(SPECIES), torch.float64) for _ in range(2)]
+    for name in ("layers.1", "layers.1.contraction", "layers.0.linear_b", "zbl.envelope", "layers"):
+        members = [fuse(model, config.cutoff, (64, 64)) for model in models]
+        StackedCommittee(members)
+        members[1].model.get_submodule(name).invented = 0.5
+        with pytest.raises(ValueError, match="members differ in invented of"):
+            StackedCommittee(members)
+
+
+def test_members_of_unlike_kinds_and_sizes_are_not_stacked() -> None:
+    for changed, message in (({"readout_hidden": (9,)}, "0"), ({"zbl": True}, "children")):
+        members = [
+            fuse(build_unlike("nequip", _nothing, **overrides), 4.0, (64, 64))
+            for overrides in ({}, changed)
+        ]
+        with pytest.raises(ValueError, match=f"members differ in {message} of"):
+            StackedCommittee(members)
+    one, other = (fuse(build_unlike("nequip", _nothing), 4.0, (n, 64)) for n in (64, 96))
+    with pytest.raises(ValueError, match="members differ in knots of FusedModel"):
+        StackedCommittee([one, other])

@@ -81,6 +81,8 @@ Tensor activation_jets(const Tensor& x_, bool softplus) {
 
 Tensor activation_jets_grad(const Tensor& g_, const Tensor& x_, bool softplus) {
   const Tensor x = checked(x_), g = checked(g_), s = at::sigmoid(x[0]);
+  TORCH_CHECK(g.sizes() == x.sizes() && g.scalar_type() == x.scalar_type(),
+              "activation_jets_grad: g must be as x");
   Tensor to_x = at::empty_like(x);
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "activation_jets_grad", [&] {
     (softplus ? jets_grad<scalar_t, true>

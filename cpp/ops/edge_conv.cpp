@@ -114,6 +114,7 @@ Tensor edge_conv(const Tensor& h_, const Tensor& sh_, const Tensor& weights_,
     const auto tables = read_tables<scalar_t>(paths, cg_index, cg_value, widths);
     auto problem = make_problem<scalar_t>(h, sh, weights, dim_out, tables);
     problem.owner_begin = begin.data();
+    problem.in_order = true;
     problem.in_node = edge_index.const_data_ptr<int64_t>() + edge_index.size(1);
     const auto convolve = loops<scalar_t>().convolve;
     auto* result = out.mutable_data_ptr<scalar_t>();
@@ -174,15 +175,17 @@ std::tuple<Tensor, Tensor> edge_conv_yw(const Tensor& g_, const Tensor& h_, cons
     const auto tables = read_tables<scalar_t>(paths, cg_index, cg_value, widths);
     auto problem = make_problem<scalar_t>(h, sh, weights, g.size(1), tables);
     problem.owner_begin = begin.data();
+    problem.in_order = true;
     problem.in_node = edge_index.const_data_ptr<int64_t>() + edge_index.size(1);
     const auto differentiate = loops<scalar_t>().differentiate;
     const auto* cotangent = g.const_data_ptr<scalar_t>();
-    auto* to_sh = need_sh ? grad_sh.mutable_data_ptr<scalar_t>() : nullptr;
-    auto* to_weights = need_weights ? grad_weights.mutable_data_ptr<scalar_t>() : nullptr;
-    for_owners<scalar_t>(
-        g.size(0), scratch_size(problem), [&](int64_t first, int64_t last, scalar_t* scratch) {
-          differentiate(problem, cotangent, to_sh, to_weights, first, last, scratch);
-        });
+    const kernels::EdgeGradients<scalar_t> to{need_sh, need_weights,
+                                              grad_sh.mutable_data_ptr<scalar_t>(),
+                                              grad_weights.mutable_data_ptr<scalar_t>()};
+    for_owners<scalar_t>(g.size(0), scratch_size(problem),
+                         [&](int64_t first, int64_t last, scalar_t* scratch) {
+                           differentiate(problem, cotangent, to, first, last, scratch);
+                         });
   });
   return {grad_sh, grad_weights};
 }

@@ -20,7 +20,7 @@ Block<T> make_block(const Problem<T>& p, int64_t begin, int64_t end) {
   Block<T> block;
   block.n = static_cast<int>(end - begin < kBlock ? end - begin : kBlock);
   for (int b = 0; b < block.n; ++b) {
-    const int64_t e = p.edge_ids ? p.edge_ids[begin + b] : begin + b;
+    const int64_t e = p.in_order ? begin + b : p.edge_ids[begin + b];
     block.edge[b] = e;
     block.in[b] = p.in + p.in_node[e] * p.dim_in;
     block.weights[b] = p.weights + e * p.n_weights;
@@ -77,8 +77,9 @@ struct Convolve {
 /// Where differentiate_tile leaves its results.
 template <class T>
 struct Gradients {
-  T* sh;       ///< (kBlock, dim_sh, kWidth) partial sums by lane; null: not wanted
-  T* weights;  ///< (n_edges, n_weights); null: not wanted
+  bool need_sh, need_weights;
+  T* sh;       ///< (kBlock, dim_sh, kWidth) partial sums by lane
+  T* weights;  ///< (n_edges, n_weights)
   int64_t dim_sh, n_weights;
   const Term<T>* terms;
 };
@@ -96,7 +97,7 @@ void differentiate_tile(const Path& path, const Block<T>& block, const T* coeffi
     for (int m = 0; m < n_in; ++m) x[m] = Channels::load(in_row + m * path.in_stride, lanes);
     for (int k = 0; k < n_out; ++k)
       y[k] = Channels::load(g + path.out_offset + channel + k * path.out_stride, lanes);
-    if (gradients.weights) {
+    if (gradients.need_weights) {
       T* grad_w =
           gradients.weights + block.edge[b] * gradients.n_weights + path.weight_offset + channel;
       Channels sum = Channels::load(grad_w, lanes);
@@ -107,7 +108,7 @@ void differentiate_tile(const Path& path, const Block<T>& block, const T* coeffi
       }
       sum.store(grad_w, lanes);
     }
-    if (gradients.sh) {
+    if (gradients.need_sh) {
       const Channels w = Channels::load(block.weights[b] + path.weight_offset + channel, lanes);
       for (int m = 0; m < n_in; ++m) x[m].multiply(w);
       Vec<T> pairs[capacity<M_IN>() * capacity<M_OUT>()];
@@ -160,29 +161,28 @@ void convolve(const Problem<T>& p, T* out, int64_t begin, int64_t end, T* scratc
 }
 
 template <class T>
-void differentiate(const Problem<T>& p, const T* g, T* grad_sh, T* grad_weights, int64_t begin,
+void differentiate(const Problem<T>& p, const T* g, const EdgeGradients<T>& to, int64_t begin,
                    int64_t end, T* scratch) {
   T* sh = scratch;
   T* coefficient = sh + p.dim_sh * kBlock;
   T* lanes = coefficient + p.max_pairs * kBlock;
-  const Gradients<T> gradients{grad_sh ? lanes : nullptr, grad_weights, p.dim_sh, p.n_weights,
-                               p.terms};
+  const Gradients<T> gradients{to.need_sh, to.need_weights, lanes,  to.weights,
+                               p.dim_sh,   p.n_weights,     p.terms};
   for (int64_t i = begin; i < end; ++i) {
     for (int64_t at = p.owner_begin[i]; at < p.owner_begin[i + 1]; at += kBlock) {
       const Block<T> block = make_block(p, at, p.owner_begin[i + 1]);
       transpose_sh(p, block, sh);
-      if (grad_sh)
+      if (to.need_sh)
         for (int64_t k = 0; k < block.n * p.dim_sh * Simd<T>::kWidth; ++k) lanes[k] = 0;
-      if (grad_weights)
+      if (to.need_weights)
         for (int b = 0; b < block.n; ++b)
-          for (int64_t k = 0; k < p.n_weights; ++k)
-            grad_weights[block.edge[b] * p.n_weights + k] = 0;
+          for (int64_t k = 0; k < p.n_weights; ++k) to.weights[block.edge[b] * p.n_weights + k] = 0;
       for (int64_t k = 0; k < p.n_paths; ++k) {
-        if (grad_weights) contract_sh(p.terms, p.paths[k], sh, coefficient);
+        if (to.need_weights) contract_sh(p.terms, p.paths[k], sh, coefficient);
         for_components<T, Differentiate>(p.paths[k], block, coefficient, g + i * p.dim_out,
                                          gradients);
       }
-      if (grad_sh) sum_lanes(lanes, block.n * p.dim_sh, grad_sh + at * p.dim_sh);
+      if (to.need_sh) sum_lanes(lanes, block.n * p.dim_sh, to.sh + at * p.dim_sh);
     }
   }
 }

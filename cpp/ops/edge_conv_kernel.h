@@ -39,7 +39,8 @@ struct Problem {
   const T* weights;  ///< (n_edges, n_weights)
   int64_t dim_in, dim_sh, n_weights, dim_out;
   const int64_t* owner_begin;
-  const int64_t* edge_ids;  ///< null: edge e is at place e
+  bool in_order;            ///< edge e is at place e
+  const int64_t* edge_ids;  ///< of each place, unless in_order
   const int64_t* in_node;   ///< (n_edges)
   const Path* paths;
   const Term<T>* terms;
@@ -52,13 +53,22 @@ inline int64_t scratch_size(int64_t dim_sh, int64_t max_pairs) {
   return kBlock * (dim_sh + max_pairs + kMaxLanes * dim_sh);
 }
 
+/// Where derivatives go. Flags, not pointers, say what is wanted: the memory of an empty tensor is
+/// null as well.
+template <class T>
+struct EdgeGradients {
+  bool need_sh, need_weights;
+  T* sh;       ///< (n_edges, dim_sh)
+  T* weights;  ///< (n_edges, n_weights)
+};
+
 template <class T>
 struct Loops {
   /// out (owners, dim_out): sum over the edges of owners [begin, end).
   void (*convolve)(const Problem<T>&, T* out, int64_t begin, int64_t end, T* scratch);
   /// For g (owners, dim_out): derivatives of sum(g * out) to sh and weights, rows of the edges of
-  /// owners [begin, end). Either result may be null: not wanted.
-  void (*differentiate)(const Problem<T>&, const T* g, T* grad_sh, T* grad_weights, int64_t begin,
+  /// owners [begin, end).
+  void (*differentiate)(const Problem<T>&, const T* g, const EdgeGradients<T>&, int64_t begin,
                         int64_t end, T* scratch);
 };
 

@@ -35,6 +35,10 @@ RadialTables::RadialTables(at::TensorList tables) {
                   harmonic_index.scalar_type() == at::kLong &&
                   harmonic_index.numel() == 3 * harmonic_value.numel(),
               "edge_conv_radial: wrong grid or harmonics");
+  const int64_t* index = harmonic_index.const_data_ptr<int64_t>();
+  for (int64_t k = 0; k < harmonic_value.numel(); ++k, index += 3)
+    TORCH_CHECK(0 <= index[1] && index[1] < index[0] && 0 <= index[2] && index[2] < 3,
+                "edge_conv_radial: harmonic term ", k, " is out of range");
 }
 
 int64_t RadialTables::n_harmonics() const {
@@ -87,6 +91,7 @@ std::tuple<Tensor, Tensor> edge_conv_radial_grad(const Tensor& g_, const Tensor&
   TORCH_CHECK(g.dim() == 2 && g.scalar_type() == h.scalar_type(),
               "edge_conv_radial_grad: g must be (n_local, dim_out) and of the dtype of h");
   const int64_t n_local = g.size(0), n_threads = std::min<int64_t>(loop_threads(), n_local + 1);
+  const bool to_rows = need_h && h.size(1) > 0;
   Tensor grad_vec = at::empty(edge_vec.sizes(), edge_vec.options());
   std::vector<Tensor> grad_h(n_threads);
   if (need_h)
@@ -100,8 +105,8 @@ std::tuple<Tensor, Tensor> edge_conv_radial_grad(const Tensor& g_, const Tensor&
     {
       const int64_t t = omp_get_thread_num(), n = omp_get_num_threads();
       std::vector<scalar_t> scratch(prepared.scratch_size());
-      auto* to_h = need_h ? grad_h[t].template mutable_data_ptr<scalar_t>() : nullptr;
-      differentiate(prepared.problem, cotangent, to_vec, to_h, n_local * t / n,
+      auto* to_h = to_rows ? grad_h[t].template mutable_data_ptr<scalar_t>() : nullptr;
+      differentiate(prepared.problem, cotangent, to_vec, to_rows, to_h, n_local * t / n,
                     n_local * (t + 1) / n, scratch.data());
     }
   });

@@ -37,6 +37,12 @@ struct ConvolveRadial {
   }
 };
 
+/// Which features there are, and whether their derivatives are wanted.
+struct Features {
+  bool given;   ///< else ones
+  bool needed;  ///< only of given ones
+};
+
 /// Derivatives of one edge: sums over the channels of a path, tile after tile.
 template <class T, int M_IN, int M_OUT>
 struct DifferentiateRadial {
@@ -49,7 +55,8 @@ struct DifferentiateRadial {
 
   template <int N, bool FULL>
   static void tile(const Path& path, const RadialBlock<T>& block, const T* coefficient, const T* g,
-                   const Scratch<T>* s, int b, Sums* sums, int64_t channel, int lanes) {
+                   const Scratch<T>* s, Features features, int b, Sums* sums, int64_t channel,
+                   int lanes) {
     using Channels = Tile<T, N, FULL>;
     const int n_in = M_IN > 0 ? M_IN : path.n_in;
     const int n_out = M_OUT > 0 ? M_OUT : path.n_out;
@@ -60,18 +67,18 @@ struct DifferentiateRadial {
     const T* g_row = g + path.out_offset + channel;
     for (int k = 0; k < n_out; ++k) y[k] = Channels::load(g_row + k * path.out_stride, lanes);
     const int64_t at = path.in_offset + channel, stride = path.in_stride;
-    const T* in = block.in[b] ? block.in[b] + at : nullptr;
-    T* grad_in = block.grad_in[b] ? block.grad_in[b] + at : nullptr;
+    const T* in = features.given ? block.in[b] + at : nullptr;
+    T* grad_in = features.needed ? block.grad_in[b] + at : nullptr;
     const T* c = coefficient + b;
     for (int m = 0; m < n_in; ++m) {
       Channels message{}, x = w, slope = dw;
       for (int k = 0; k < n_out; ++k) message.add(c[(m * n_out + k) * kBlock], y[k]);
-      if (in) {
+      if (features.given) {
         const Channels feature = Channels::load(in + m * stride, lanes);
         x.multiply(feature);
         slope.multiply(feature);
       }
-      if (grad_in) {
+      if (features.needed) {
         Channels sum = Channels::load(grad_in + m * stride, lanes);
         sum.add(w, message);
         sum.store(grad_in + m * stride, lanes);
@@ -84,15 +91,16 @@ struct DifferentiateRadial {
 
   /// n_paths paths with the same terms, from `path` on; lanes (kBlock, dim_sh + 1).
   static void run(const Path& path, const RadialBlock<T>& block, const T* coefficient, const T* g,
-                  const Scratch<T>* s, const Term<T>* terms, int64_t dim_sh, int64_t n_paths,
-                  T* lane_sums) {
+                  const Scratch<T>* s, Features features, const Term<T>* terms, int64_t dim_sh,
+                  int64_t n_paths, T* lane_sums) {
     const int n_pairs = (M_IN > 0 ? M_IN : path.n_in) * (M_OUT > 0 ? M_OUT : path.n_out);
     for (int b = 0; b < block.n; ++b) {
       Sums sums;
       for (int k = 0; k < n_pairs; ++k) sums.pairs[k] = Vec<T>{};
       sums.radial = Vec<T>{};
       for (int64_t n = 0; n < n_paths; ++n)
-        for_channels<T, DifferentiateRadial>((&path)[n], block, coefficient, g, s, b, &sums);
+        for_channels<T, DifferentiateRadial>((&path)[n], block, coefficient, g, s, features, b,
+                                             &sums);
       auto* lanes = reinterpret_cast<Vec<T>*>(lane_sums) + b * (dim_sh + 1);
       for (int t = path.term_begin; t < path.term_end; ++t)
         lanes[terms[t].column] += terms[t].value * sums.pairs[terms[t].pair];
@@ -157,26 +165,25 @@ void convolve(const RadialProblem<T>& p, T* out, int64_t begin, int64_t end, T* 
 }
 
 template <class T>
-void differentiate(const RadialProblem<T>& p, const T* g, T* grad_vec, T* grad_in, int64_t begin,
-                   int64_t end, T* memory) {
+void differentiate(const RadialProblem<T>& p, const T* g, T* grad_vec, bool need_in, T* grad_in,
+                   int64_t begin, int64_t end, T* memory) {
   const Scratch<T> s(memory, p.dim_sh, p.max_pairs, p.n_gradients);
+  const Features features{p.dim_in > 0, need_in};
   const int64_t gradient_lanes = kBlock * (p.dim_sh + 1) * Simd<T>::kWidth;
   for (int64_t i = begin; i < end; ++i) {
     for (int64_t at = p.owner_begin[i]; at < p.owner_begin[i + 1]; at += kBlock) {
       auto block = make_block(p, i, at, p.owner_begin[i + 1], s);
-      for (int b = 0; b < block.n; ++b) {
-        if (p.dim_in == 0) block.in[b] = nullptr;
-        block.grad_in[b] = grad_in ? grad_in + p.neighbor[at + b] * p.dim_in : nullptr;
-      }
+      for (int b = 0; need_in && b < block.n; ++b)
+        block.grad_in[b] = grad_in + p.neighbor[at + b] * p.dim_in;
       for (int64_t k = 0; k < p.n_gradients * gradient_lanes; ++k) s.lanes[k] = 0;
       for (int64_t k = 0, n; k < p.n_paths; k += n) {
         n = same_terms(p, k);
         contract_sh(p.terms, p.paths[k], s.sh, s.coefficient);
         const int64_t together = p.n_gradients > 1 ? 1 : n;
         for (int64_t same = k; same < k + n; same += together)
-          for_components<T, DifferentiateRadial>(p.paths[same], block, s.coefficient,
-                                                 g + i * p.dim_out, &s, p.terms, p.dim_sh, together,
-                                                 s.lanes + same % p.n_gradients * gradient_lanes);
+          for_components<T, DifferentiateRadial>(
+              p.paths[same], block, s.coefficient, g + i * p.dim_out, &s, features, p.terms,
+              p.dim_sh, together, s.lanes + same % p.n_gradients * gradient_lanes);
       }
       for (int64_t k = 0; k < p.n_gradients; ++k) {
         sum_lanes(s.lanes + k * gradient_lanes, block.n * (p.dim_sh + 1), s.sums);

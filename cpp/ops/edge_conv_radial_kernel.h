@@ -58,10 +58,10 @@ struct RadialLoops {
   /// out (n_local, dim_out): sums over the edges of receivers [begin, end).
   void (*convolve)(const RadialProblem<T>&, T* out, int64_t begin, int64_t end, T* scratch);
   /// For g (n_local, dim_out): derivatives of sum(g * out) over the edges of receivers
-  /// [begin, end): written to grad_vec (n_gradients, n_edges, 3), added to grad_in (n_nodes,
-  /// dim_in) if not null.
-  void (*differentiate)(const RadialProblem<T>&, const T* g, T* grad_vec, T* grad_in, int64_t begin,
-                        int64_t end, T* scratch);
+  /// [begin, end): written to grad_vec (n_gradients, n_edges, 3), and with need_in, which needs
+  /// dim_in > 0, added to grad_in (n_nodes, dim_in).
+  void (*differentiate)(const RadialProblem<T>&, const T* g, T* grad_vec, bool need_in, T* grad_in,
+                        int64_t begin, int64_t end, T* scratch);
 };
 
 #define E3MD_DECLARE(isa)                 \

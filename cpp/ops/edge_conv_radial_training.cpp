@@ -6,6 +6,7 @@
 #include <omp.h>
 #include <torch/library.h>
 
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -31,40 +32,41 @@ RadialTrainingLoop<T> loop() {
                    k::avx512::radial_training_loop_f64);
 }
 
-/// Tangents of a second derivative; edge_vec undefined: none.
+/// Tangents of a second derivative.
 struct Tangents {
-  Tensor h, edge_vec;
+  std::optional<Tensor> h;  ///< none: zero
+  Tensor edge_vec;
 };
 
 /// Derivatives to g (only with tangents), h and the table. A receiver adds to rows that others add
 /// to as well, so every thread has its own, added up in the order of the threads.
 std::tuple<Tensor, Tensor, Tensor> derivatives(const RadialArguments& arguments, const Tensor& g,
-                                               const Tangents& tangents) {
+                                               const std::optional<Tangents>& tangents) {
   const Tensor& h = arguments.h;
   TORCH_CHECK(g.dim() == 2 && g.scalar_type() == h.scalar_type() && h.size(1) > 0,
               "edge_conv_radial: g must be (n_local, dim_out) and of the dtype of h, h not empty");
   TORCH_CHECK(arguments.n_gradients == 1,
               "edge_conv_radial: several gradients to edge_vec are for inference only");
   const int64_t n_local = g.size(0), n_threads = std::min<int64_t>(loop_threads(), n_local + 1);
-  Tensor to_g = tangents.edge_vec.defined() ? at::empty(g.sizes(), g.options()) : Tensor();
+  const bool has_in_dot = tangents && tangents->h;
+  Tensor to_g = tangents ? at::empty(g.sizes(), g.options()) : Tensor();
   std::vector<Tensor> to_h(n_threads), to_values(n_threads);
   for (int64_t t = 0; t < n_threads; ++t) {
     to_h[t] = at::zeros(h.sizes(), h.options());
     to_values[t] = at::zeros_like(arguments.tables.values);
   }
   AT_DISPATCH_FLOATING_TYPES(h.scalar_type(), "edge_conv_radial_training", [&] {
-    const auto read = [](const Tensor& t) {
-      return t.defined() ? t.const_data_ptr<scalar_t>() : nullptr;
-    };
     const PreparedRadial<scalar_t> prepared(arguments, n_local, g.size(1));
     const auto train = loop<scalar_t>();
     const auto size =
         kernels::training_scratch_size(prepared.problem.dim_sh, prepared.problem.max_pairs);
     const RadialTraining<scalar_t> shared{
-        read(g),
-        read(tangents.h),
-        read(tangents.edge_vec),
-        to_g.defined() ? to_g.mutable_data_ptr<scalar_t>() : nullptr,
+        tangents.has_value(),
+        has_in_dot,
+        g.const_data_ptr<scalar_t>(),
+        has_in_dot ? tangents->h->const_data_ptr<scalar_t>() : nullptr,
+        tangents ? tangents->edge_vec.const_data_ptr<scalar_t>() : nullptr,
+        tangents ? to_g.mutable_data_ptr<scalar_t>() : nullptr,
         nullptr,
         nullptr};
 #pragma omp parallel num_threads(n_threads) if (n_threads > 1)
@@ -89,20 +91,21 @@ std::tuple<Tensor, Tensor> edge_conv_radial_table(const Tensor& g, const Tensor&
                                                   const Tensor& edge_index, at::TensorList tables,
                                                   bool solid) {
   const RadialArguments arguments(h, edge_vec, types, edge_index, tables, solid);
-  const auto [to_g, to_h, to_values] = derivatives(arguments, g.contiguous(), {});
+  const auto [to_g, to_h, to_values] = derivatives(arguments, g.contiguous(), std::nullopt);
   return {to_h, to_values};
 }
 
 std::tuple<Tensor, Tensor, Tensor> edge_conv_radial_second(
     const Tensor& g, const Tensor& h, const Tensor& edge_vec, const Tensor& types,
-    const Tensor& edge_index, at::TensorList tables, bool solid, const Tensor& h_dot,
+    const Tensor& edge_index, at::TensorList tables, bool solid, const std::optional<Tensor>& h_dot,
     const Tensor& edge_dot) {
   const RadialArguments arguments(h, edge_vec, types, edge_index, tables, solid);
-  TORCH_CHECK(edge_dot.sizes() == edge_vec.sizes() && edge_dot.scalar_type() == h.scalar_type() &&
-                  (h_dot.numel() == 0 ||
-                   (h_dot.sizes() == h.sizes() && h_dot.scalar_type() == h.scalar_type())),
-              "edge_conv_radial_second: tangents must be like what they change");
-  const Tangents tangents{h_dot.numel() ? h_dot.contiguous() : Tensor(), edge_dot.contiguous()};
+  TORCH_CHECK(
+      edge_dot.sizes() == edge_vec.sizes() && edge_dot.scalar_type() == h.scalar_type() &&
+          (!h_dot || (h_dot->sizes() == h.sizes() && h_dot->scalar_type() == h.scalar_type())),
+      "edge_conv_radial_second: tangents must be like what they change");
+  Tangents tangents{std::nullopt, edge_dot.contiguous()};
+  if (h_dot) tangents.h = h_dot->contiguous();
   return derivatives(arguments, g.contiguous(), tangents);
 }
 
@@ -113,7 +116,7 @@ std::tuple<Tensor, Tensor> table_meta(const Tensor&, const Tensor& h, const Tens
 
 std::tuple<Tensor, Tensor, Tensor> second_meta(const Tensor& g, const Tensor& h, const Tensor&,
                                                const Tensor&, const Tensor&, at::TensorList tables,
-                                               bool, const Tensor&, const Tensor&) {
+                                               bool, const std::optional<Tensor>&, const Tensor&) {
   return {g.new_empty(g.sizes()), h.new_empty(h.sizes()), h.new_empty(tables[0].sizes())};
 }
 

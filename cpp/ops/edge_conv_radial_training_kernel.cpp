@@ -19,8 +19,9 @@ struct Tangent {
 
 template <class T>
 struct TrainingBlock : RadialBlock<T> {
-  const T* in_dot[kBlock];
-  T* grad_knot[kBlock];  ///< as knot
+  bool has_in_dot;
+  const T* in_dot[kBlock];  ///< only with has_in_dot
+  T* grad_knot[kBlock];     ///< as knot
 };
 
 template <class T>
@@ -73,6 +74,7 @@ struct TrainRadial {
     const int n_out = M_OUT > 0 ? M_OUT : path.n_out;
     const int64_t out = path.out_offset + channel;
     const int64_t at = path.in_offset + channel, stride = path.in_stride;
+    const bool has_in_dot = block.has_in_dot;
     Channels y[capacity<M_OUT>()], sum[capacity<M_OUT>()];
     for (int k = 0; k < n_out; ++k) y[k] = Channels::load(g + out + k * path.out_stride, lanes);
     if constexpr (SECOND)
@@ -86,7 +88,7 @@ struct TrainRadial {
         dw = knots.template combine<FULL>(s->slope + b);
         for (int n = 0; n < N; ++n) dw.v[n] *= tangent->r[b];
       }
-      const T *in = block.in[b] + at, *in_dot = block.in_dot[b] ? block.in_dot[b] + at : nullptr;
+      const T *in = block.in[b] + at, *in_dot = has_in_dot ? block.in_dot[b] + at : nullptr;
       T* grad_in = block.grad_in[b] + at;
       for (int m = 0; m < n_in; ++m) {
         const Channels x = Channels::load(in + m * stride, lanes);
@@ -102,7 +104,7 @@ struct TrainRadial {
           for (int k = 0; k < n_out; ++k) message_dot.add(c_dot[k * kBlock], y[k]);
           rise.multiply(x);
           wx.multiply(x);
-          if (in_dot) {
+          if (has_in_dot) {
             const Channels x_dot = Channels::load(in_dot + m * stride, lanes);
             rise.add(w, x_dot);
             to_w.add(message, x_dot);
@@ -145,16 +147,17 @@ void train(const RadialProblem<T>& p, const RadialTraining<T>& training, int64_t
            T* memory) {
   const Scratch<T> s(memory, p.dim_sh, p.max_pairs, 1);
   const Tangent<T> tangent(memory + radial_scratch_size(p.dim_sh, p.max_pairs, 1), p.dim_sh);
-  const bool second = training.edge_dot != nullptr;
+  const bool second = training.has_tangents;
   for (int64_t i = begin; i < end; ++i) {
     T* to_g = second ? training.to_g + i * p.dim_out : nullptr;
     for (int64_t k = 0; second && k < p.dim_out; ++k) to_g[k] = 0;
     for (int64_t at = p.owner_begin[i]; at < p.owner_begin[i + 1]; at += kBlock) {
-      TrainingBlock<T> block{make_block(p, i, at, p.owner_begin[i + 1], s), {}, {}};
+      TrainingBlock<T> block{
+          make_block(p, i, at, p.owner_begin[i + 1], s), training.has_in_dot, {}, {}};
       for (int b = 0; b < block.n; ++b) {
         const int64_t j = p.neighbor[at + b];
         block.grad_in[b] = training.to_in + j * p.dim_in;
-        block.in_dot[b] = training.in_dot ? training.in_dot + j * p.dim_in : nullptr;
+        if (block.has_in_dot) block.in_dot[b] = training.in_dot + j * p.dim_in;
         block.grad_knot[b] = training.to_values + (block.knot[b] - p.table.values);
       }
       if (second) measure_tangent(p, training.edge_dot + 3 * at, block.n, s, tangent);

@@ -7,13 +7,16 @@
 namespace e3md::kernels {
 
 /// What is differentiated: S = sum(g * out), or with tangents S = d/ds sum(g * out) where
-/// in + s in_dot and edge_vec + s edge_dot are put in; and where its derivatives go.
+/// in + s in_dot and edge_vec + s edge_dot are put in; and where its derivatives go. Flags, not
+/// pointers, say what is there: the memory of an empty tensor is null as well.
 template <class T>
 struct RadialTraining {
+  bool has_tangents;  ///< else edge_dot, in_dot and to_g are not looked at
+  bool has_in_dot;    ///< else in_dot is zero
   const T* g;         ///< (n_local, dim_out)
-  const T* in_dot;    ///< (n_nodes, dim_in), null: zero
-  const T* edge_dot;  ///< (n_edges, 3), null: no tangents
-  T* to_g;            ///< (n_local, dim_out), written; only with tangents
+  const T* in_dot;    ///< (n_nodes, dim_in)
+  const T* edge_dot;  ///< (n_edges, 3)
+  T* to_g;            ///< (n_local, dim_out), written
   T* to_in;           ///< (n_nodes, dim_in), added to
   T* to_values;       ///< as the table's values, added to
 };

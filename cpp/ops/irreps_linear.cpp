@@ -7,6 +7,7 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <vector>
 
@@ -46,6 +47,8 @@ std::vector<Block> read_blocks(at::TensorList weights, at::ArrayRef<double> scal
     TORCH_CHECK(
         w.dim() == (by_species ? 3 : 2),
         "irreps_linear: weights must be (c_in, c_out), with types (n_species, c_in, c_out)");
+    TORCH_CHECK(!by_species || w.size(0) == weights[0].size(0),
+                "irreps_linear: weights must be of one number of species");
     blocks.push_back({numbers[3 * k], numbers[3 * k + 1], numbers[3 * k + 2], w.size(-2),
                       w.size(-1), scales[k], w.contiguous()});
   }
@@ -112,7 +115,7 @@ template <class T>
 void multiply(const std::vector<Block>& blocks, bool transposed, int64_t species, int64_t n,
               const T* x, int64_t dim_in, T* out, int64_t dim_out) {
   for (const Block& b : blocks)
-    for (int64_t m = 0; m < b.n_m; ++m) {
+    for (int64_t m = 0; m < b.n_m && b.weight.numel() > 0; ++m) {
       const int c_in = static_cast<int>(b.c_in), c_out = static_cast<int>(b.c_out);
       const int64_t at_in = b.in_offset + m * c_in, at_out = b.out_offset + m * c_out;
       gemm(transposed ? "T" : "N", "N", transposed ? c_in : c_out, static_cast<int>(n),
@@ -126,7 +129,8 @@ void multiply(const std::vector<Block>& blocks, bool transposed, int64_t species
 template <class T>
 void multiply_all(const std::vector<Block>& blocks, bool transposed, const Rows& rows, const T* x,
                   int64_t dim_in, T* out, int64_t dim_out) {
-  const int64_t most = kChunkBytes / (sizeof(T) * (dim_in + dim_out));
+  const int64_t most =
+      kChunkBytes / (static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(1, dim_in + dim_out));
   const int n_threads = loop_threads();
   for (int64_t s = 0; s < rows.n_species(); ++s) {
     const int64_t begin = rows.begin[s], end = rows.begin[s + 1];
@@ -139,6 +143,17 @@ void multiply_all(const std::vector<Block>& blocks, bool transposed, const Rows&
   }
 }
 
+/// Whether the blocks write every column of the result.
+bool all_written(const std::vector<Block>& blocks, bool transposed, int64_t dim_out) {
+  std::vector<char> written(dim_out, 0);
+  for (const Block& b : blocks) {
+    if (b.weight.numel() == 0) continue;
+    const auto first = written.begin() + (transposed ? b.in_offset : b.out_offset);
+    std::fill(first, first + b.n_m * (transposed ? b.c_in : b.c_out), 1);
+  }
+  return !dim_out || !std::memchr(written.data(), 0, written.size());
+}
+
 Tensor irreps_linear(const Tensor& x_, at::TensorList weights, at::ArrayRef<double> scales,
                      at::IntArrayRef numbers, int64_t dim_out, bool transposed,
                      const std::optional<Tensor>& types) {
@@ -148,10 +163,9 @@ Tensor irreps_linear(const Tensor& x_, at::TensorList weights, at::ArrayRef<doub
   check_blocks(blocks, x_, transposed ? dim_out : dim_in, transposed ? dim_in : dim_out);
   const Rows rows(types, blocks, x_.size(0));
   const Tensor x = rows.sort(x_).contiguous();
-  int64_t covered = 0;
-  for (const Block& b : blocks) covered += b.n_m * (transposed ? b.c_in : b.c_out);
-  Tensor out = covered == dim_out ? at::empty({x.size(0), dim_out}, x.options())
-                                  : at::zeros({x.size(0), dim_out}, x.options());
+  Tensor out = all_written(blocks, transposed, dim_out)
+                   ? at::empty({x.size(0), dim_out}, x.options())
+                   : at::zeros({x.size(0), dim_out}, x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "irreps_linear", [&] {
     multiply_all(blocks, transposed, rows, x.const_data_ptr<scalar_t>(), dim_in,
                  out.mutable_data_ptr<scalar_t>(), dim_out);
@@ -164,7 +178,7 @@ template <class T>
 void outer(const Block& b, int64_t n, const T* x, int64_t dim_in, const T* g, int64_t dim_out,
            T* to) {
   const int c_in = static_cast<int>(b.c_in), c_out = static_cast<int>(b.c_out);
-  for (int64_t m = 0; m < b.n_m && n > 0; ++m)
+  for (int64_t m = 0; m < b.n_m && n > 0 && b.weight.numel() > 0; ++m)
     gemm("N", "T", c_out, c_in, static_cast<int>(n), static_cast<T>(b.scale),
          g + b.out_offset + m * c_out, static_cast<int>(dim_out), x + b.in_offset + m * c_in,
          static_cast<int>(dim_in), T(1), to, c_out);

@@ -38,7 +38,7 @@ struct Scratch {
 template <class T>
 struct RadialBlock {
   int n;
-  const T* in[kBlock];
+  const T* in[kBlock];    ///< not to be read with dim_in = 0
   const T* knot[kBlock];  ///< the two knots around r follow one another from here
   T* grad_in[kBlock];
   int64_t row;  ///< from one knot to the next
@@ -92,8 +92,9 @@ void locate(const RadialProblem<T>& p, int64_t receiver, int64_t begin, RadialBl
   for (int b = 0; b < kBlock; ++b) {
     const int64_t j = p.neighbor[begin + (b < block.n ? b : 0)];
     const T u = (s.r[b] - table.first) * table.inverse_spacing;
-    int64_t k = u > 0 ? static_cast<int64_t>(u) : 0;
-    k = k < table.n_knots - 2 ? k : table.n_knots - 2;
+    const int64_t last =
+        table.n_knots - 2;  // compared before the cast, which u may be too large for
+    const int64_t k = !(u > 0) ? 0 : u < static_cast<T>(last) ? static_cast<int64_t>(u) : last;
     block.in[b] = p.in + j * p.dim_in;
     block.knot[b] = table.values + (chosen[p.types[j]] * table.n_knots + k) * block.row;
     t[b] = u - static_cast<T>(k);

@@ -1,9 +1,9 @@
 // Schemas and autograd of symmetric_contraction. Gradients to the weights are for training, where
 // second derivatives are fused loops too; without them a second derivative goes through the
 // composite.
-#include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -30,10 +30,10 @@ TORCH_LIBRARY_FRAGMENT(e3md, m) {
       "symmetric_contraction_grad(Tensor g, Tensor a, Tensor types, Tensor[] weights, "
       "Tensor[] tables) -> Tensor");
   // derivatives of sum(g * out), or with a_dot of its derivative along a_dot, to g (only with
-  // a_dot), a and the weights; a_dot of no elements: none
+  // a_dot), a and the weights
   m.def(
       "symmetric_contraction_train(Tensor g, Tensor a, Tensor types, Tensor[] weights, "
-      "Tensor[] tables, Tensor a_dot) -> (Tensor, Tensor, Tensor[])");
+      "Tensor[] tables, Tensor? a_dot) -> (Tensor, Tensor, Tensor[])");
 }
 
 using Derivatives = std::tuple<Tensor, Tensor, std::vector<Tensor>>;
@@ -58,9 +58,9 @@ struct Products {
   }
 
   Derivatives train(const Tensor& g, const Tensor& a, at::TensorList weights,
-                    const Tensor& a_dot) const {
+                    const std::optional<Tensor>& a_dot) const {
     using Signature = Derivatives(const Tensor&, const Tensor&, const Tensor&, at::TensorList,
-                                  at::TensorList, const Tensor&);
+                                  at::TensorList, const std::optional<Tensor>&);
     static const auto op = find_op<Signature>("e3md::symmetric_contraction_train");
     TORCH_CHECK(!at::GradMode::is_enabled(),
                 "symmetric_contraction: gradients to the weights cannot be differentiated further");
@@ -115,7 +115,7 @@ struct Contraction : Function<Contraction> {
       trained = trained || weights[k].requires_grad();
     }
     if (wanted) {
-      auto [_, to_a, to_weights] = products.train(g, a, weights, at::empty({0}, a.options()));
+      auto [_, to_a, to_weights] = products.train(g, a, weights, std::nullopt);
       grads[0] = to_a;
       std::copy(to_weights.begin(), to_weights.end(), grads.begin() + 1);
     } else if (at::GradMode::is_enabled() && !trained) {

@@ -1,9 +1,9 @@
 // Schemas and autograd of edge_conv_radial. Gradients to the table are for training, where second
 // derivatives are fused loops too; without them a second derivative goes through the composite.
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/library.h>
 
+#include <optional>
 #include <tuple>
 
 #include "autograd.h"
@@ -34,11 +34,11 @@ TORCH_LIBRARY_FRAGMENT(e3md, m) {
   m.def(
       "edge_conv_radial_table(Tensor g, Tensor h, Tensor edge_vec, Tensor types, "
       "Tensor edge_index, Tensor[] tables, bool solid) -> (Tensor, Tensor)");
-  // derivatives of sum(h_dot * grad_h) + sum(edge_dot * grad_vec) to g, h and the table; h_dot of
-  // no elements: zero
+  // derivatives of sum(h_dot * grad_h) + sum(edge_dot * grad_vec) to g, h and the table; no h_dot:
+  // zero
   m.def(
       "edge_conv_radial_second(Tensor g, Tensor h, Tensor edge_vec, Tensor types, "
-      "Tensor edge_index, Tensor[] tables, bool solid, Tensor h_dot, Tensor edge_dot) "
+      "Tensor edge_index, Tensor[] tables, bool solid, Tensor? h_dot, Tensor edge_dot) "
       "-> (Tensor, Tensor, Tensor)");
 }
 
@@ -81,7 +81,9 @@ struct RadialGrad : Function<RadialGrad> {
                                    const Tensor&, at::TensorList, bool, bool);
     static const auto op = find_op<Signature>("e3md::edge_conv_radial_grad");
     at::AutoDispatchBelowADInplaceOrView below;
+    context->set_materialize_grads(false);
     context->save_for_backward({g, h, edge_vec, values});
+    context->saved_data["need_h"] = need_h;
     convolution.save(context);
     auto [to_h, to_vec] = op.call(g, h, edge_vec, convolution.types, convolution.edge_index,
                                   convolution.tables, convolution.solid, need_h);
@@ -91,13 +93,14 @@ struct RadialGrad : Function<RadialGrad> {
   static variable_list backward(AutogradContext* context, variable_list dots) {
     using Signature = std::tuple<Tensor, Tensor, Tensor>(
         const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, at::TensorList,
-        bool, const Tensor&, const Tensor&);
+        bool, const std::optional<Tensor>&, const Tensor&);
     static const auto op = find_op<Signature>("e3md::edge_conv_radial_second");
     check_training(context->needs_input_grad(2));
     const auto saved = context->get_saved_variables();
     const Tensor &g = saved[0], &h = saved[1], &edge_vec = saved[2];
     const auto c = Convolution::load(context, saved[3]);
-    const Tensor h_dot = dots[0].defined() ? dots[0] : at::empty({0}, h.options());
+    std::optional<Tensor> h_dot;
+    if (context->saved_data["need_h"].toBool() && dots[0].defined()) h_dot = dots[0];
     const Tensor edge_dot = dots[1].defined() ? dots[1] : at::zeros_like(edge_vec);
     auto [to_g, to_h, to_values] =
         op.call(g, h, edge_vec, c.types, c.edge_index, c.tables, c.solid, h_dot, edge_dot);

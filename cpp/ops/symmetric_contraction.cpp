@@ -8,6 +8,7 @@
 #include <omp.h>
 #include <torch/library.h>
 
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -276,15 +277,17 @@ void train_species(const ProductProblem<T>& problem, const ProductTraining<T>& s
 }
 
 template <class T>
-void train_all(const Arguments& arguments, const Tensor& g, const Tensor& a_dot, const Tensor& to_g,
-               const Tensor& to_a, const std::vector<Tensor>& weights) {
+void train_all(const Arguments& arguments, const Tensor& g, const std::optional<Tensor>& a_dot,
+               const Tensor& to_g, const Tensor& to_a, const std::vector<Tensor>& weights) {
   const int64_t n_rows = g.size(1), n_components = arguments.a.size(1);
-  const bool dot = a_dot.numel() > 0;
   const Program program(arguments.tables.terms, n_rows, n_components);
   const auto atoms = by_species(arguments.types, arguments.weights[0].size(0));
-  const ProductTraining<T> training{
-      g.const_data_ptr<T>(), dot ? a_dot.const_data_ptr<T>() : nullptr,
-      dot ? to_g.mutable_data_ptr<T>() : nullptr, to_a.mutable_data_ptr<T>(), nullptr};
+  const ProductTraining<T> training{a_dot.has_value(),
+                                    g.const_data_ptr<T>(),
+                                    a_dot ? a_dot->const_data_ptr<T>() : nullptr,
+                                    to_g.mutable_data_ptr<T>(),
+                                    to_a.mutable_data_ptr<T>(),
+                                    nullptr};
   const int64_t lanes = loops<T>().lanes;
   for (int64_t species = 0; species < arguments.weights[0].size(0); ++species) {
     if (atoms[species].empty()) continue;
@@ -297,15 +300,18 @@ void train_all(const Arguments& arguments, const Tensor& g, const Tensor& a_dot,
 
 std::tuple<Tensor, Tensor, std::vector<Tensor>> symmetric_contraction_train(
     const Tensor& g_, const Tensor& a, const Tensor& types, at::TensorList weights,
-    at::TensorList tables, const Tensor& a_dot_) {
+    at::TensorList tables, const std::optional<Tensor>& a_dot_) {
   const Arguments arguments(a, types, weights, tables);
-  const Tensor g = g_.contiguous(), a_dot = a_dot_.contiguous();
-  TORCH_CHECK(g.dim() == 3 && g.size(0) == a.size(0) && g.size(2) == a.size(2) &&
-                  g.scalar_type() == a.scalar_type() && a_dot.scalar_type() == a.scalar_type() &&
-                  (a_dot.numel() == 0 || a_dot.sizes() == a.sizes()),
-              "symmetric_contraction_train: g must be (n_atoms, n_rows, n_channels), a_dot as a");
+  const Tensor g = g_.contiguous();
+  std::optional<Tensor> a_dot;
+  if (a_dot_) a_dot = a_dot_->contiguous();
+  TORCH_CHECK(
+      g.dim() == 3 && g.size(0) == a.size(0) && g.size(2) == a.size(2) &&
+          g.scalar_type() == a.scalar_type() &&
+          (!a_dot || (a_dot->scalar_type() == a.scalar_type() && a_dot->sizes() == a.sizes())),
+      "symmetric_contraction_train: g must be (n_atoms, n_rows, n_channels), a_dot as a");
   Tensor to_a = at::empty(a.sizes(), a.options());
-  Tensor to_g = at::empty(a_dot.numel() ? g.sizes() : at::IntArrayRef{0}, g.options());
+  Tensor to_g = at::empty(a_dot ? g.sizes() : at::IntArrayRef{0}, g.options());
   std::vector<Tensor> to_w;
   for (const Tensor& w : arguments.weights) to_w.push_back(at::zeros(w.sizes(), w.options()));
   AT_DISPATCH_FLOATING_TYPES(a.scalar_type(), "symmetric_contraction_train",
@@ -325,11 +331,10 @@ Tensor symmetric_contraction_grad_meta(const Tensor&, const Tensor& a, const Ten
 
 std::tuple<Tensor, Tensor, std::vector<Tensor>> symmetric_contraction_train_meta(
     const Tensor& g, const Tensor& a, const Tensor&, at::TensorList weights, at::TensorList,
-    const Tensor& a_dot) {
+    const std::optional<Tensor>& a_dot) {
   std::vector<Tensor> to_w;
   for (const Tensor& w : weights) to_w.push_back(w.new_empty(w.sizes()));
-  return {g.new_empty(a_dot.numel() ? g.sizes() : at::IntArrayRef{0}), a.new_empty(a.sizes()),
-          to_w};
+  return {g.new_empty(a_dot ? g.sizes() : at::IntArrayRef{0}), a.new_empty(a.sizes()), to_w};
 }
 
 }  // namespace

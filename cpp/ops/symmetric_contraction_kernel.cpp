@@ -234,7 +234,7 @@ void train(const ProductProblem<T>& problem, const ProductTraining<T>& training,
       for (int64_t m = 0; m < n_out; ++m) g[m].v[k] = Vec<T>{};
     for (int64_t m = 0; m < n_in; ++m) to_x[m] = Lot<T>{};
     Vec<T>* to_p = reinterpret_cast<Vec<T>*>(training.coefficients) + (p - all);
-    if (training.a_dot) {
+    if (training.has_dot) {
       rows.fetch(training.a_dot + channel, x_dot, n_in);
       train_lot<T, true>(problem.program, p, to_p, x, x_dot, g, to_g, to_x);
       rows.store(to_g, training.to_g + channel, n_out);

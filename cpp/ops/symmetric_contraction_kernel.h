@@ -37,12 +37,14 @@ struct ProductProblem {
 };
 
 /// What training differentiates: S = sum(g * out), or with a_dot the derivative of it along a_dot;
-/// and where its derivatives go.
+/// and where its derivatives go. A flag, not a pointer, says which: the memory of an empty tensor
+/// is null as well.
 template <class T>
 struct ProductTraining {
+  bool has_dot;     ///< else a_dot and to_g are not looked at
   const T* g;       ///< (n_atoms, n_rows, n_channels)
-  const T* a_dot;   ///< as a; null: none
-  T* to_g;          ///< as g; only with a_dot
+  const T* a_dot;   ///< as a
+  T* to_g;          ///< as g
   T* to_a;          ///< as a
   T* coefficients;  ///< as the problem's, added to
 };

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -15,7 +16,9 @@ from torch import nn
 from e3md import __version__
 from e3md.data.statistics import Statistics
 from e3md.fused.committee import tabulated_committee
-from e3md.fused.knots import TableError, tabulated
+from e3md.fused.knots import TableError, Tables, tabulated
+from e3md.fused.short_range import LEARNED, Learned, ShortRange, learned, short_range
+from e3md.fused.training import Reach
 from e3md.model.build import network_dtype, set_dtype
 from e3md.model.committee import Committee, members_of
 from e3md.model.config import ModelConfig
@@ -41,6 +44,7 @@ class TrainingRecord(BaseModel):
     seed: int = 0
     test_errors: dict[str, float] = {}
     converted_from: str = ""
+    shortest_distance: float | None = None  # Å, of the closest atoms in all sets
 
 
 def save_model(
@@ -61,7 +65,11 @@ def save_model(
         A line on the tables and their error, or on why there are none.
     """
     dtype = network_dtype(model)
-    module, tables, remark = _arrange(model.cpu().eval(), config.cutoff, statistics.species, exact)
+    shortest = record.shortest_distance
+    reach = Reach(shortest, config.cutoff) if shortest else None
+    module, tables, remark = _arrange(
+        model.cpu().eval(), config.cutoff, statistics.species, exact, reach
+    )
     set_dtype(module, dtype)
     metadata = {
         "format_version": FORMAT_VERSION,
@@ -101,10 +109,10 @@ def save_model(
 
 
 def _arrange(
-    model: nn.Module, cutoff: float, species: Sequence[str], exact: bool
-) -> tuple[nn.Module, dict[str, dict[str, float]] | None, str]:
+    model: nn.Module, cutoff: float, species: Sequence[str], exact: bool, reach: Reach | None
+) -> tuple[nn.Module, dict[str, Any] | None, str]:
     """The module to write, what e3md.json says of its tables, and the same for the user."""
-    fused: nn.Module
+    fused: Any
     if exact:
         return model, None, "radial networks are evaluated for every neighbor (exact)"
     try:
@@ -114,12 +122,31 @@ def _arrange(
             fused, tables = tabulated(model, cutoff, species)
     except TableError as error:
         return model, None, f"no tables, radial networks are evaluated for every neighbor: {error}"
+    parts: list[Any] = members_of(fused)
+    near = short_range(parts, cutoff, len(species))
+    trained = learned(members_of(model), reach, len(species)) if reach else None
+    found = {
+        **dataclasses.asdict(tables),
+        "short_range": dataclasses.asdict(near),
+        "learned": dataclasses.asdict(trained) if trained else None,
+    }
+    return fused, found, _remark(tables, near, trained)
+
+
+def _remark(tables: Tables, near: ShortRange, trained: Learned | None) -> str:
     parts = [
-        f"{tables.knots[dtype]} knots in {dtype} (force error {tables.force_error[dtype]:.0e})"
+        f"{tables.knots[dtype]} knots in {dtype} (force error {tables.force_error[dtype]:.0e}; between "
+        f"two atoms below {near.tolerance[dtype]:.0e} from {near.right_from[dtype]:.2f} Å on)"
         for dtype in tables.knots
     ]
     remark = "radial tables: " + ", ".join(parts) + " against the exact networks"
-    return fused, dataclasses.asdict(tables), remark
+    if trained is None:
+        return remark
+    return (
+        f"{remark}. The closest atoms of the data are {trained.shortest_distance:.2f} Å apart: down to "
+        f"{trained.right_from:.2f} Å training evaluated the forces of this file (to {LEARNED:.0e} for two "
+        "atoms); nearer, its continuation was another one, and nothing was learned"
+    )
 
 
 def export_run(run_dir: str | Path, output: str | Path, exact: bool = False) -> str:

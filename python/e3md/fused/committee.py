@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from e3md.fused.alike import check_alike
 from e3md.fused.knots import Tables, tabulated
 from e3md.fused.stack import stack
 from e3md.model.committee import Committee
@@ -28,9 +29,10 @@ class StackedCommittee(FusedCommittee):
         """members: FusedModels with one number of knots.
 
         Raises:
-            ValueError: if a part of them cannot be stacked.
+            ValueError: if a part of them cannot be stacked, or differs.
         """
         super().__init__(members)
+        check_alike(members)
         self.stacked: Any = stack([member.model for member in members])
 
     @torch.jit.export

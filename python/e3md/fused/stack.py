@@ -3,6 +3,9 @@
 A row of features holds those of the first member, then those of the second, and so on. What an edge
 costs whatever the number of channels (its harmonics, their products with couplings, the place in the
 tables) is then paid once, as are the calls into torch and the exchange between ranks.
+
+A part is stacked only if all that one module would do for every member is the same in each
+(`e3md.fused.alike`), or if the members themselves are asked.
 """
 
 import copy
@@ -12,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from e3md.fused.alike import check_alike
 from e3md.fused.linear import FusedLinear, FusedSpeciesLinear
 from e3md.fused.mace import NoFeatures
 from e3md.fused.product import FusedContraction
@@ -161,12 +165,13 @@ def stack(members: Sequence[nn.Module]) -> nn.Module:
         members: what FusedModels of one architecture evaluate, their tables of one size.
 
     Raises:
-        ValueError: for a part that cannot be stacked.
+        ValueError: for a part that cannot be stacked, or in which the members are not alike.
     """
     one: Any = members[0]
     if isinstance(one, _LAYERED):
         return _layered(members)
     if isinstance(one, _STATELESS):
+        check_alike(members)
         return one
     for kind, stacked in _KINDS.items():
         if isinstance(one, kind):
@@ -177,7 +182,7 @@ def stack(members: Sequence[nn.Module]) -> nn.Module:
 def _layered(members: Sequence[nn.Module]) -> nn.Module:
     """A copy of the first member with every part stacked."""
     one = members[0]
-    _check_equal(members)
+    check_alike(members)
     stacked = copy.copy(one)
     stacked._modules = {}
     for name, child in one._modules.items():
@@ -186,14 +191,43 @@ def _layered(members: Sequence[nn.Module]) -> nn.Module:
     return stacked
 
 
-def _check_equal(members: Sequence[nn.Module]) -> None:
-    for name, tensor in members[0].named_buffers(recurse=False):
-        if not all(tensor.equal(getattr(member, name)) for member in members):
-            raise ValueError(f"members differ in {name}")
+def _each(stacked: type[nn.Module]) -> Callable[[Sequence[Any]], nn.Module]:
+    """For parts that ask every member: members may differ in all but their sizes."""
+
+    def make(members: Sequence[Any]) -> nn.Module:
+        check_alike(members, sizes_only=True)
+        return stacked(members)
+
+    return make
+
+
+def _every(members: Sequence[Any]) -> nn.Module:
+    """The first member on the columns of all; unlike members on their own."""
+    try:
+        check_alike(members)
+    except ValueError:
+        return _each(SideBySide)(members)
+    return EveryMember(members[0], len(members))
+
+
+def _repulsion(members: Sequence[Any]) -> nn.Module:
+    check_alike(members, whole=True)
+    return StackedRepulsion(members[0])
+
+
+def _contraction(members: Sequence[Any]) -> nn.Module:
+    check_alike(members)
+    return StackedContraction(members)
+
+
+def _convolution(members: Sequence[Any]) -> nn.Module:
+    check_alike(members, stacked=("grid", "table"))  # `function` makes each member's own table
+    return StackedConvolution(members)
 
 
 def _linear(members: Sequence[Any]) -> nn.Module:
     """Blocks of every member, moved to its columns."""
+    check_alike(members, stacked=("scales",))
     stacked = copy.copy(members[0])
     stacked._modules = {}
     stacked.blocks = [
@@ -218,12 +252,12 @@ def _columns(paths: Tensor) -> Tensor:
 
 
 _KINDS: dict[type | tuple[type, ...], Callable[[Sequence[Any]], nn.Module]] = {
-    TabulatedConvolution: StackedConvolution,
+    TabulatedConvolution: _convolution,
     (FusedLinear, FusedSpeciesLinear): _linear,
-    (Gate, Columns): lambda members: EveryMember(members[0], len(members)),
-    FusedContraction: StackedContraction,
-    (MLP, Dense, RMSNorm): SideBySide,
-    SpeciesEmbedding: StackedEmbedding,
-    ReferenceEnergy: StackedReference,
-    ZBL: lambda members: StackedRepulsion(members[0]),
+    (Gate, Columns): _every,
+    FusedContraction: _contraction,
+    (MLP, Dense, RMSNorm): _each(SideBySide),
+    SpeciesEmbedding: _each(StackedEmbedding),
+    ReferenceEnergy: _each(StackedReference),
+    ZBL: _repulsion,
 }

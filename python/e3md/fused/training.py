@@ -77,7 +77,7 @@ def training_form(model: nn.Module, reach: Reach) -> nn.Module:
     fast: Any = copy.deepcopy(model, shared)
     embedding = fast.edge_embedding
     keys, chosen = pairs_with_tables(embedding.radial, embedding.n_species, by_neighbor=False)
-    first, last = 0.9 * reach.shortest, reach.cutoff * LAST_KNOT
+    first, last = 0.9 * min(reach.shortest, reach.cutoff), reach.cutoff * LAST_KNOT
     n_knots = math.ceil((last - first) / SPACING) + 1
     knots = torch.linspace(first, last, n_knots, dtype=torch.float64)
     jets = _basis_jets(embedding.radial, knots, keys)

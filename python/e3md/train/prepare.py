@@ -85,10 +85,10 @@ def prepare_data(config: Config, console: Console, initial: InitialModel | None)
     return TrainingData(samples, statistics, measured.scale, files, initial)
 
 
-def shortest_distance(samples: dict[str, list[Sample]]) -> float:
-    """Of the two closest atoms of all sets, Å."""
+def shortest_distance(samples: dict[str, list[Sample]]) -> float | None:
+    """Of the two closest atoms of all sets, Å; None if no frame has a pair within the cutoff."""
     edges = [s.graph.edge_vec for some in samples.values() for s in some if len(s.graph.edge_vec)]
-    return min((float(torch.linalg.vector_norm(e, dim=1).min()) for e in edges), default=1.0)
+    return min((float(torch.linalg.vector_norm(e, dim=1).min()) for e in edges), default=None)
 
 
 def warn(console: Console, lines: Sequence[str]) -> None:

@@ -124,7 +124,11 @@ def _train_model(
         model=config.model,
         statistics=statistics,
         dtype=config.training.dtype,
-        training=TrainingRecord(data=data.files, seed=config.training.seed),
+        training=TrainingRecord(
+            data=data.files,
+            seed=config.training.seed,
+            shortest_distance=shortest_distance(data.samples),
+        ),
         settings=settings_of(config),
     )
     if is_first_process(config.training):
@@ -167,7 +171,7 @@ def _fit(
     batches = training_loader(data.samples["train"], size, settings.seed, share)
     valid = validation_loader(data.samples["valid"], batches, share)
     n_steps = settings.max_epochs * len(batches)
-    reach = Reach(shortest_distance(data.samples), config.model.cutoff)
+    reach = Reach(shortest_distance(data.samples) or 1.0, config.model.cutoff)
     module = PotentialTraining(model, settings, data.force_scale, n_steps, reach)
     last = config.run_dir / LAST if resume else None
     trainer.fit(module, batches, valid, ckpt_path=last, weights_only=True)
