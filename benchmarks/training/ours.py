@@ -43,7 +43,7 @@ def convert(neutral: Neutral) -> Converted:
 
 def fast_form(model: nn.Module, setup: Setup, batches: list[Sample]) -> nn.Module:
     """What `e3md train` evaluates."""
-    return training_form(model, Reach(shortest_distance({"train": batches}), setup.cutoff))
+    return training_form(model, Reach(shortest_distance({"train": batches}) or 1.0, setup.cutoff))
 
 
 def backward(model: nn.Module, fast: nn.Module, batch: Sample, scale: float) -> float:
