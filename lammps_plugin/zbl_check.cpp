@@ -17,6 +17,16 @@ using LAMMPS_NS::LAMMPS;
 
 namespace {
 
+/// The sub-styles zbl, with any suffix.
+std::vector<const LAMMPS_NS::Pair*> zbl_styles(LAMMPS_NS::Force& force) {
+  std::vector<const LAMMPS_NS::Pair*> styles;
+  for (int k = 1; const LAMMPS_NS::Pair* zbl = force.pair_match("^zbl", 0, k); ++k) {
+    if (!styles.empty() && styles.back() == zbl) break;  // a single one matches any number
+    styles.push_back(zbl);
+  }
+  return styles;
+}
+
 /// All pairs of types one <= other, in a row.
 size_t slot(int one, int other, int n_types) {
   return static_cast<size_t>(std::min(one, other)) * (n_types + 1) + std::max(one, other);
@@ -66,13 +76,13 @@ std::string reached(const LAMMPS_NS::Pair& zbl, const std::vector<double>& neare
 
 std::string zbl_conflict(const LAMMPS& lmp, const e3md::Graph& graph, const std::vector<int>& atoms,
                          const std::vector<std::string>& names, double length, bool has_zbl) {
-  LAMMPS_NS::Force& force = *lmp.force;
-  if (!force.pair_match("^zbl", 0, 1)) return "";
+  const std::vector<const LAMMPS_NS::Pair*> styles = zbl_styles(*lmp.force);
+  if (styles.empty()) return "";
   if (has_zbl)
     return "the model holds the ZBL repulsion (zbl: true), and pair_style zbl adds it once more. "
            "Remove pair_style zbl.";
   const std::vector<double> nearest = shortest(lmp, graph, atoms);
-  for (int k = 1; const LAMMPS_NS::Pair* zbl = force.pair_match("^zbl", 0, k); ++k) {
+  for (const LAMMPS_NS::Pair* zbl : styles) {
     const std::string text = reached(*zbl, nearest, names, length);
     if (!text.empty()) return text;
   }

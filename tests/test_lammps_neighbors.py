@@ -163,7 +163,6 @@ create_atoms 2 single 8.0 8.0 8.0
 create_atoms 3 single 10.0 8.4 8.0
 create_atoms 3 single 6.0 8.4 8.0
 create_bonds single/bond 1 1 2
-create_bonds single/bond 1 1 3
 create_bonds single/bond 1 2 4
 group light type 1
 group heavy type 2 3
@@ -205,9 +204,9 @@ pair_style e3nn
 pair_coeff * * "{model}" {" ".join(SPECIES)}
 fix 1 all gcmc 1 20 0 1 29494 {temperature} {mu:.10g} 0.5 full_energy
 variable n equal atoms
-fix 2 all ave/time 1 100 100 v_n file n.dat
-run 200
+fix 2 all ave/time 1 60 60 v_n file n.dat
+run 60
 """
     run_input(text, 1, tmp_path)
-    counts = np.loadtxt(tmp_path / "n.dat")[:, 1]
-    assert abs(counts.mean() - n_expected) < 1.5
+    mean = np.loadtxt(tmp_path / "n.dat")[1]
+    assert abs(mean - n_expected) < 1.5
