@@ -79,7 +79,8 @@ FEATURES = [
     Feature("fix npt iso", HOT + "unfix move\nfix move all npt temp 900 900 0.05 iso 1e5 1e5 0.2\nrun 8"),
     Feature("fix npt aniso", HOT + "unfix move\nfix move all npt temp 900 900 0.05 aniso 1e5 1e5 0.2\nrun 8"),
     Feature("fix npt tri", HOT + "unfix move\nfix move all npt temp 900 900 0.05 tri 1e5 1e5 0.2\nrun 8"),
-    Feature("fix press/berendsen", HOT + "fix 1 all press/berendsen aniso 1e5 1e5 0.5 modulus 1e6\nrun 8\nunfix 1", structure="corner"),
+    Feature("fix press/berendsen", HOT + "fix 1 all press/berendsen aniso 1e5 1e5 0.5 modulus 1e6\nrun 8\nunfix 1",
+            structure="corner"),
     Feature("fix deform with box flips", HOT + "fix 1 all deform 1 xy erate 60\nrun 40\nunfix 1"),
     Feature("fix nvt/sllod", HOT + "unfix move\nfix 1 all deform 1 xy erate 5 remap v\n"
             "fix move all nvt/sllod temp 900 900 0.05\nrun 8\nunfix 1"),
@@ -153,8 +154,9 @@ REFUSALS = [
             first="atom_modify first g"),
     Refusal("hybrid gives a pair of e3nn's types away", "pair_style hybrid e3nn lj/cut 3.0\n"
             "pair_coeff * * e3nn {model} Li P S\npair_coeff 1 1 lj/cut 0 1", "hybrid/overlay"),
-    Refusal("pair_coeff ... none under hybrid", "pair_style hybrid e3nn lj/cut 3.0\n"
-            "pair_coeff * * e3nn {model} Li P S\npair_coeff 1 3 none", "types 1 and 3"),
+    Refusal("pair_coeff ... none under hybrid", "pair_style hybrid/overlay e3nn lj/cut 3.0\n"
+            "pair_coeff * * e3nn {model} Li P S\npair_coeff * * lj/cut 0 1\npair_coeff 1 3 none",
+            "types 1 and 3"),
     Refusal("newton off", "", "newton on", first="newton off"),
     Refusal("run_style respa with inner", "run_style respa 2 2 inner 1 3.0 4.0 outer 2",
             "respa"),

@@ -37,7 +37,7 @@ REPLICAS = {
     "fix move all nvt temp $t $t 0.05\ntemper 6 3 $t move 3847 58382",
     "neb": "min_style quickmin\nfix move all neb 1.0\nneb 0 0.1 3 2 1 final final.xyz",
     "fix pimd/langevin": "fix move all pimd/langevin method nmpimd ensemble nvt temp 300 "
-    "thermostat PILE_L 1234 lambda 0.5\nrun 3",
+    "thermostat PILE_L 1234 tau 0.1\nrun 3",
 }
 
 
@@ -62,7 +62,10 @@ run 0
 """.replace("$(v_replica)", "${replica}")
     )
     command = [*lmp_command(4), "-partition", "2x2", "-in", "in.r", "-log", "none"]
-    subprocess.run(command, cwd=tmp_path, env=environment(), check=True, capture_output=True)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
     frames = [ase.io.read(tmp_path / f"{r}.dump", format="lammps-dump-text") for r in "ab"]
     for frame in frames:
         found = atoms.copy()

@@ -135,9 +135,7 @@ def test_lammps_and_ase_move_alike(make_model: MakeModel, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("n_ranks", [1, 2, 4])
-def test_removed_and_renumbered_atoms(
-    make_model: MakeModel, tmp_path: Path, n_ranks: int
-) -> None:
+def test_removed_and_renumbered_atoms(make_model: MakeModel, tmp_path: Path, n_ranks: int) -> None:
     model = make_model("nequip")
     atoms = STRUCTURES["periodic"]
     changes = {

@@ -138,7 +138,9 @@ def run_lammps(cases: Sequence[LammpsCase], n_ranks: int, folder: Path) -> list[
     frames, sections = [], []
     for k, case in enumerate(cases):
         species = case.species or tuple(sorted(set(case.atoms.symbols)))
-        frames.append(write_data(folder / f"{k}.data", case.atoms, species, atom_style=case.atom_style))
+        frames.append(
+            write_data(folder / f"{k}.data", case.atoms, species, atom_style=case.atom_style)
+        )
         sections.append(_section(case, species, k))
     run_input("\nclear\n".join(sections), n_ranks, folder)
     return [_read(folder, k, cases[k], frames[k]) for k in range(len(cases))]
