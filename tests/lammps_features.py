@@ -79,7 +79,8 @@ FEATURES = [
     Feature("fix npt iso", HOT + "unfix move\nfix move all npt temp 900 900 0.05 iso 1e5 1e5 0.2\nrun 8"),
     Feature("fix npt aniso", HOT + "unfix move\nfix move all npt temp 900 900 0.05 aniso 1e5 1e5 0.2\nrun 8"),
     Feature("fix npt tri", HOT + "unfix move\nfix move all npt temp 900 900 0.05 tri 1e5 1e5 0.2\nrun 8"),
-    Feature("fix press/berendsen", HOT + "fix 1 all press/berendsen aniso 1e5 1e5 0.5 modulus 1e6\nrun 8\nunfix 1",
+    Feature("fix press/berendsen", HOT +
+            "fix 1 all press/berendsen aniso 1e5 1e5 0.5 modulus 1e6\nrun 8\nunfix 1",
             structure="corner"),
     Feature("fix deform with box flips", HOT + "fix 1 all deform 1 xy erate 60\nrun 40\nunfix 1"),
     Feature("fix nvt/sllod", HOT + "unfix move\nfix 1 all deform 1 xy erate 5 remap v\n"

@@ -17,7 +17,7 @@ pytestmark = needs_lammps
 MakeModel = Callable[..., Path]
 
 
-@pytest.mark.parametrize("n_ranks", [1, 2, 4])
+@pytest.mark.parametrize("n_ranks", [1, 2])  # 4: `python tests/lammps_features.py`
 def test_features_give_ases_numbers(make_model: MakeModel, tmp_path: Path, n_ranks: int) -> None:
     rows = run_features(FEATURES, n_ranks, make_model("nequip", zbl=True), tmp_path)
     assert len(rows) > 40
