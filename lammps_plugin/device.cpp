@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "device.h"
 
+#include <mpi.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <initializer_list>
 #include <vector>
 
 #include "e3md/runtime.h"
+#include "lammps.h"
+#include "universe.h"
 
 namespace {
 
@@ -26,6 +31,23 @@ int rank_on_node(MPI_Comm world) {
   return rank;
 }
 
+/// Number of this rank on its node as the program that started it says, -1 if none does.
+int rank_of_launcher() {
+  for (const char* name : {"MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK",
+                           "MV2_COMM_WORLD_LOCAL_RANK", "PALS_LOCAL_RANKID", "SLURM_LOCALID"})
+    if (const char* text = std::getenv(name)) return std::max(0, std::atoi(text));
+  return -1;
+}
+
+/// Number of this rank among all on the same node, replicas of -partition included. These never
+/// wait for each other here: only one of them may use e3nn.
+int rank_on_node(const LAMMPS_NS::LAMMPS& lmp) {
+  const int among_own = rank_on_node(lmp.world);  // collective: before any return
+  if (lmp.universe->nworlds == 1) return among_own;
+  const int told = rank_of_launcher();
+  return told < 0 ? lmp.universe->me : told;  // replicas are started one after the other
+}
+
 }  // namespace
 
 bool is_device(const std::string& text) {
@@ -34,11 +56,11 @@ bool is_device(const std::string& text) {
          text.find_first_not_of("0123456789", 5) == std::string::npos;
 }
 
-std::string pick_device(const std::string& asked, MPI_Comm world) {
-  const int n_devices = e3md::n_cuda_devices();
-  const int rank = rank_on_node(world);  // collective: before any return
+std::string pick_device(const std::string& asked, const LAMMPS_NS::LAMMPS& lmp) {
+  const int rank = rank_on_node(lmp);
   const bool choose = asked.empty() || asked == "cuda";
-  if (choose && n_devices) return "cuda:" + std::to_string(rank % n_devices);
+  if (choose && e3md::missing_cuda().empty())
+    return "cuda:" + std::to_string(rank % e3md::n_cuda_devices());
   return asked.empty() ? "cpu" : asked;
 }
 

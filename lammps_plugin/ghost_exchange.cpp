@@ -94,10 +94,12 @@ int LammpsExchanger::pack_forward(int n, const int* atoms, double* buffer) const
 }
 
 void LammpsExchanger::unpack_forward(int n, int first, const double* buffer) {
+  if (n == 0) return;  // the arrays of a rank without atoms are null
   std::memcpy(rows_.data() + first * row_bytes(), buffer, n * row_bytes());
 }
 
 int LammpsExchanger::pack_reverse(int n, int first, double* buffer) const {
+  if (n == 0) return 0;
   std::memcpy(buffer, rows_.data() + first * row_bytes(), n * row_bytes());
   return n * stride_;
 }

@@ -51,7 +51,7 @@ const e3md::Graph& LammpsGraph::build(const Atom& atom, const NeighList& list) {
   graph_.edge_j.clear();
   graph_.edge_vec.clear();
   for (int i = 0; i < atom.nlocal; ++i)
-    if (species_[atom.type[i]] >= 0) add_node(atom, i);
+    if (species_[atom.type[i]] >= 0 && !(atom.mask[i] & absent_)) add_node(atom, i);
   graph_.n_local = static_cast<int64_t>(atoms_.size());
   // In the order of the atoms, whatever the list's: edges must be sorted by receiver.
   for (int k = 0; k < list.inum; ++k) listed_[list.ilist[k]] = 1;

@@ -23,6 +23,9 @@ class LammpsGraph {
   /// else -1.
   void set_owners(std::vector<int> owners) { owners_ = std::move(owners); }
 
+  /// Groups (bits of Atom::mask) whose atoms are not there for the moment.
+  void set_absent(int bits) { absent_ = bits; }
+
   /// Edges from the present positions. Throws e3md::Error for positions that are not finite.
   const e3md::Graph& build(const LAMMPS_NS::Atom& atom, const LAMMPS_NS::NeighList& list);
 
@@ -38,6 +41,7 @@ class LammpsGraph {
   std::vector<int> species_;
   double cutoff_squared_;
   double length_;
+  int absent_ = 0;
   std::vector<int> owners_;
   std::vector<int> node_;     ///< (n_local + n_ghost) node of a LAMMPS atom, -1 if none
   std::vector<char> listed_;  ///< (n_local) the neighbor list has a row for the atom

@@ -44,7 +44,7 @@ constexpr std::pair<const char*, double> kMasses[] = {
 
 // A type's own isotopes and rounded masses stay within this; hydrogen may be deuterium or tritium.
 constexpr double kTolerance = 0.25;
-constexpr double kHeaviestHydrogen = 4.1;
+constexpr double kDeuterium = 2.0141, kTritium = 3.016;
 
 double mass_of(const std::string& name) {
   const auto* found = std::find_if(std::begin(kMasses), std::end(kMasses),
@@ -52,25 +52,51 @@ double mass_of(const std::string& name) {
   return found == std::end(kMasses) ? 0 : found->second;
 }
 
-double deviation(double mass, double standard) { return std::abs(mass - standard) / standard; }
+/// How far a mass is from an element's, relative.
+double deviation(double mass, const std::string& name) {
+  const auto from = [&](double standard) { return std::abs(mass - standard) / standard; };
+  const double own = from(mass_of(name));
+  return name == "H" ? std::min({own, from(kDeuterium), from(kTritium)}) : own;
+}
 
-/// Of the names given, the one whose mass is nearest.
-std::string nearest(const std::vector<std::string>& names, double mass) {
+/// Whether a mass of the type named `name` is the one of `other`.
+bool is_that_of(double mass, const std::string& name, const std::string& other) {
+  const double own = deviation(mass, name), others = deviation(mass, other);
+  if (own > kTolerance) return others < 0.02;
+  // Neighbors in the periodic table (P 30.97, S 32.06): the mass is clearly the other's.
+  return own > 2e-3 && others < 5e-3 && 4 * others < own;
+}
+
+/// Of the other elements named, the one whose mass type k has; empty if there is none.
+std::string taken_from(const std::vector<std::string>& names, double mass, size_t k) {
   std::string best;
   for (const std::string& name : names)
-    if (mass_of(name) > 0 &&
-        (best.empty() || deviation(mass, mass_of(name)) < deviation(mass, mass_of(best))))
+    if (name != names[k] && mass_of(name) > 0 && is_that_of(mass, names[k], name) &&
+        (best.empty() || deviation(mass, name) < deviation(mass, best)))
       best = name;
   return best;
 }
 
-bool contradicts(const std::string& name, const std::string& other, double mass) {
-  const double own = deviation(mass, mass_of(name));
-  if (name == "H" && mass > 0.9 && mass < kHeaviestHydrogen) return false;
-  if (own > kTolerance) return true;
-  // Neighbors in the periodic table (P 30.97, S 32.06): the mass is clearly the other's.
-  const double others = deviation(mass, mass_of(other));
-  return own > 2e-3 && others < 5e-3 && 4 * others < own;
+/// Masses that somebody chose: all alike, as Monte Carlo and minimization inputs set them, or with
+/// hydrogens made heavier at the cost of what they are bound to.
+bool are_chosen(const std::vector<std::string>& names, const std::vector<double>& masses) {
+  bool alike = true, heavier = false;
+  double first = 0;
+  for (size_t k = 0; k < names.size(); ++k) {
+    if (names[k].empty() || masses[k] <= 0) continue;
+    if (first == 0) first = masses[k];
+    alike = alike && masses[k] == first;
+    heavier = heavier || (names[k] == "H" && masses[k] > 1.1 && masses[k] < 5);
+  }
+  return alike || heavier;
+}
+
+/// Whether every type named `name` has another element's mass.
+bool has_lost_its_mass(const std::string& name, const std::vector<std::string>& names,
+                       const std::vector<double>& masses) {
+  for (size_t k = 0; k < names.size(); ++k)
+    if (names[k] == name && taken_from(names, masses[k], k).empty()) return false;
+  return true;
 }
 
 std::string number(double value) {
@@ -90,22 +116,25 @@ double lammps_mass_unit(const std::string& style) {
   throw e3md::Error("no mass unit known for LAMMPS units " + style);
 }
 
-void check_masses(const std::vector<std::string>& names, const std::vector<double>& masses) {
+std::string check_masses(const std::vector<std::string>& names, const std::vector<double>& masses) {
+  const bool chosen = are_chosen(names, masses);
+  std::string unusual;
   for (size_t k = 0; k < names.size(); ++k) {
     const double standard = mass_of(names[k]);
     if (standard == 0 || masses[k] <= 0) continue;  // NULL, or a mass that LAMMPS itself refuses
-    const std::string other = nearest(names, masses[k]);
-    if (!contradicts(names[k], other, masses[k])) continue;
     const std::string type = std::to_string(k + 1);
-    std::string message = "pair_coeff names type " + type + " " + names[k] + " (" +
-                          number(standard) + " g/mol), but its mass is " + number(masses[k]) +
-                          " g/mol";
-    if (other != names[k] && deviation(masses[k], mass_of(other)) < 0.05)
-      message += ", that of " + other;
-    throw e3md::Error(
-        message +
-        ". Give the elements of pair_coeff in the order of the atom types, or correct "
-        "the mass of type " +
-        type + ".");
+    const std::string fact = "type " + type + " " + names[k] + " (" + number(standard) +
+                             " g/mol), but its mass is " + number(masses[k]) + " g/mol";
+    const std::string other = taken_from(names, masses[k], k);
+    // Pseudo-hydrogens have hydrogen's mass on purpose.
+    const bool mistaken = !other.empty() && !chosen && other != "H";
+    if (!other.empty() && (mistaken || has_lost_its_mass(other, names, masses)))
+      throw e3md::Error("pair_coeff names " + fact + ", that of " + other +
+                        ". Give the elements of pair_coeff in the order of the atom types, or "
+                        "correct the mass of type " +
+                        type + ".");
+    if (deviation(masses[k], names[k]) > kTolerance)
+      unusual += (unusual.empty() ? "pair_coeff names " : "; ") + fact;
   }
+  return unusual.empty() ? "" : unusual + ". Energies and forces do not depend on it, dynamics do.";
 }

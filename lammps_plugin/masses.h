@@ -6,7 +6,8 @@
 /// g/mol per mass unit of a LAMMPS unit style. Throws e3md::Error for an unknown style.
 double lammps_mass_unit(const std::string& style);
 
-/// Throws e3md::Error if a mass contradicts the element its type is named after, as when elements
-/// are given in another order than the types.
+/// Throws e3md::Error if the masses show that elements were named in another order than the types:
+/// one has the mass of another element named. Masses that are unusual otherwise are the user's to
+/// choose: returns a text about them, empty if there are none.
 /// names: element of each LAMMPS type from type 1, empty for NULL; masses: g/mol.
-void check_masses(const std::vector<std::string>& names, const std::vector<double>& masses);
+std::string check_masses(const std::vector<std::string>& names, const std::vector<double>& masses);

@@ -4,44 +4,23 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <thread>
 
 #include "atom.h"
 #include "comm.h"
 #include "compute.h"
-#include "device.h"
 #include "e3md/committee.h"
-#include "e3md/error.h"
-#include "e3md/runtime.h"
 #include "error.h"
 #include "force.h"
-#include "masses.h"
 #include "memory.h"
-#include "modify.h"
+#include "message_of.h"
 #include "neigh_list.h"
 #include "neighbor.h"
-#include "sha256.h"
+#include "neighbor_check.h"
 #include "update.h"
+#include "zbl_check.h"
 
 namespace LAMMPS_NS {
-namespace {
-
-/// The message of the e3md::Error that `work` throws, empty if it throws none. LAMMPS' own error
-/// calls must stay outside: they too are exceptions.
-template <class Work>
-std::string message_of(Work work) {
-  try {
-    work();
-  } catch (const std::exception& error) {
-    return std::strlen(error.what()) ? error.what() : "unknown failure";
-  }
-  return "";
-}
-
-std::string members_text(int n) { return n > 1 ? "committee of " + std::to_string(n) + " " : ""; }
-
-}  // namespace
 
 PairE3nn::PairE3nn(LAMMPS* lmp) : Pair(lmp) {
   single_enable = 0;
@@ -78,204 +57,67 @@ void PairE3nn::stop(const std::string& message) {
   }
 }
 
-void PairE3nn::settings(int n, char** arguments) {
-  device_.clear();
-  dtype_.reset();
-  for (int k = 0; k < n; k += 2) {
-    const std::string key = arguments[k];
-    if (key != "device" && key != "dtype")
-      error->all(FLERR, "pair_style e3nn: unknown keyword '{}': it has device and dtype", key);
-    if (k + 1 == n) error->all(FLERR, "pair_style e3nn: keyword {} needs a value", key);
-    const std::string value = arguments[k + 1];
-    if (key == "device") {
-      if (!is_device(value))
-        error->all(FLERR, "pair_style e3nn: device must be cpu, cuda or cuda:N, not '{}'", value);
-      device_ = value;
-    } else {
-      if (value != "float32" && value != "float64")
-        error->all(FLERR, "pair_style e3nn: dtype must be float32 or float64, not '{}'", value);
-      dtype_ = value;
-    }
-  }
-}
-
-void PairE3nn::coeff(int n, char** arguments) {
-  const int n_types = atom->ntypes;
-  if (n < 4 || std::strcmp(arguments[0], "*") || std::strcmp(arguments[1], "*"))
-    error->all(FLERR,
-               "pair_style e3nn: write 'pair_coeff * * model.pt' and then one element (or NULL, "
-               "under pair_style hybrid) for each of the {} atom types",
-               n_types);
-  if (n - 3 != n_types)
-    error->all(
-        FLERR,
-        "pair_style e3nn: pair_coeff names {} elements, but there are {} atom types. Name "
-        "one element (or NULL, under pair_style hybrid) per type, in the order of the types.",
-        n - 3, n_types);
-  names_.clear();
-  for (int type = 1; type <= n_types; ++type) {
-    const std::string name = arguments[type + 2];
-    names_.push_back(name == "NULL" ? "" : name);
-  }
-  const bool has_null = std::find(names_.begin(), names_.end(), "") != names_.end();
-  if (has_null && force->pair == this)
-    error->all(FLERR,
-               "pair_style e3nn: NULL in pair_coeff is for pair_style hybrid only: name an "
-               "element for every type");
-  load(arguments[2]);
-  allocate();
-}
-
-void PairE3nn::load(const std::string& path) {
-  const std::string found = utils::get_potential_file_path(path);
-  raise(message_of([&] {
-    e3md::check_libtorch_version();
-    units_ = e3md::lammps_units(update->unit_style);
-    e3md::set_n_threads(threads_wanted());
-  }));
-  const std::string device = pick_device(device_, world);
-  raise(message_of([&] {
-    potential_ = std::make_unique<e3md::Potential>(found.empty() ? path : found, device, dtype_);
-    std::vector<int> species(1, -1);
-    for (const std::string& name : names_)
-      species.push_back(name.empty() ? -1 : static_cast<int>(potential_->metadata().type_of(name)));
-    const e3md::Metadata& metadata = potential_->metadata();
-    graph_ = std::make_unique<LammpsGraph>(std::move(species), metadata.cutoff, units_.length);
-    // Also the forces of all members of a committee must fit.
-    const int width = std::max(metadata.exchange_width, 3 * metadata.members);
-    exchanger_ = std::make_unique<LammpsExchanger>(*lmp, *this, width);
-  }));
-  warm_ = false;
-  last_build_ = -1;
-}
-
-void PairE3nn::allocate() {
-  const int n = atom->ntypes + 1;
-  if (!allocated) {
-    memory->create(setflag, n, n, "pair:setflag");
-    memory->create(cutsq, n, n, "pair:cutsq");
-    allocated = 1;
-  }
-  for (int i = 1; i < n; ++i)
-    for (int j = 1; j < n; ++j)
-      setflag[i][j] = i <= j && !names_[i - 1].empty() && !names_[j - 1].empty();
-}
-
-void PairE3nn::init_style() {
-  if (!force->newton_pair)
-    error->all(FLERR,
-               "pair_style e3nn: forces on ghost atoms need 'newton on'. Write it, or "
-               "delete 'newton off', before the simulation box is created.");
-  check_type_masses();
-  check_special_bonds();
-  neighbor->add_request(this, NeighConst::REQ_FULL);
-  comm_forward = comm_reverse = exchanger_->buffer_size();
-  // A hybrid style asked for these when its sub-styles had no model yet.
-  force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
-  force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
-  deviations_of_ = modify->get_compute_by_style("^e3nn/std$");
-  if (!warm_) warm_up();
-}
-
-void PairE3nn::check_type_masses() {
-  if (atom->rmass || !atom->mass) return;  // masses of their own for every atom
-  raise(message_of([&] {
-    const double unit = lammps_mass_unit(update->unit_style);
-    std::vector<double> masses;
-    for (int type = 1; type <= atom->ntypes; ++type)
-      masses.push_back(atom->mass_setflag[type] ? atom->mass[type] * unit : 0);
-    check_masses(names_, masses);
-  }));
-}
-
-void PairE3nn::check_special_bonds() {
-  if (!atom->nspecial) return;
-  const bool hybrid = force->pair != this;
-  int hidden = 0, anywhere = 0;
-  for (int i = 0; i < atom->nlocal; ++i) {
-    if (names_[atom->type[i] - 1].empty()) continue;
-    for (int k = 1; k <= 3; ++k) {
-      const int partners = atom->nspecial[i][k - 1] - (k > 1 ? atom->nspecial[i][k - 2] : 0);
-      const double lj = force->special_lj[k], coul = force->special_coul[k];
-      // Both 0 drops the pair from the neighbor list. Other factors are for the other styles of a
-      // hybrid; without one they can only be a mistake, as this style scales no pair.
-      const bool harmful = hybrid ? lj == 0 && coul == 0 : lj != 1 || coul != 1;
-      if (partners > 0 && harmful) hidden = 1;
-    }
-  }
-  MPI_Allreduce(&hidden, &anywhere, 1, MPI_INT, MPI_MAX, world);
-  if (anywhere)
-    error->all(FLERR,
-               "pair_style e3nn: special_bonds would hide or scale neighbors that are bonded "
-               "in the topology. Write 'special_bonds lj/coul 1 1 1'.");
-}
-
-/// First evaluations are slow: done here, on a small chain of all the model's species.
-void PairE3nn::warm_up() {
-  const e3md::Metadata& metadata = potential_->metadata();
-  const auto start = std::chrono::steady_clock::now();
-  // A model that fails on the chain will say so at step 0, and name atoms that the user knows.
-  message_of([&] {
-    e3md::Graph chain;
-    chain.n_local = chain.n_nodes = static_cast<int64_t>(metadata.species.size()) + 1;
-    for (int64_t i = 0; i < chain.n_nodes; ++i) {
-      chain.types.push_back(i % static_cast<int64_t>(metadata.species.size()));
-      chain.labels.push_back(i);
-      for (int64_t j : {i - 1, i + 1}) {
-        if (j < 0 || j >= chain.n_nodes) continue;
-        chain.edge_i.push_back(i);
-        chain.edge_j.push_back(j);
-        chain.edge_vec.insert(chain.edge_vec.end(), {0.6 * metadata.cutoff * (j - i), 0, 0});
-      }
-    }
-    for (int repeat = 0; repeat < 3; ++repeat) potential_->evaluate(chain);
-  });
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  warm_ = true;
-  if (comm->me) return;
-  utils::logmesg(lmp,
-                 "pair_style e3nn\n"
-                 "  model      {} ({}{}, {} layers, written by e3md {})\n"
-                 "  sha256     {}\n"
-                 "  types      {}\n"
-                 "  cutoff     {:g} Angstrom = {:g} distance units\n"
-                 "  dtype      {}\n"
-                 "  device     {}\n"
-                 "  ranks      {} with {} thread(s) each\n"
-                 "  warm-up    {:.2f} s\n",
-                 metadata.path, members_text(metadata.members), metadata.architecture,
-                 metadata.n_layers, metadata.e3md_version, sha256_of_file(metadata.path),
-                 types_text(), metadata.cutoff, metadata.cutoff / units_.length,
-                 potential_->dtype(), potential_->device(), comm->nprocs, e3md::n_threads(),
-                 elapsed.count());
-}
-
-std::string PairE3nn::types_text() const {
-  std::string text;
-  for (size_t k = 0; k < names_.size(); ++k)
-    text +=
-        (k ? ", " : "") + std::to_string(k + 1) + " = " + (names_[k].empty() ? "NULL" : names_[k]);
-  return text;
-}
-
 double PairE3nn::init_one(int i, int j) {
   if (!setflag[i][j])
     error->all(FLERR, "pair_style e3nn: no elements given for types {} and {} in pair_coeff", i, j);
+  given_.insert({std::min(i, j), std::max(i, j)});
   return potential_->metadata().cutoff / units_.length;
+}
+
+/// Pairs of its types that a hybrid gives to another sub-style: it never calls init_one for them.
+std::string PairE3nn::missing_types() const {
+  for (int i = 1; i <= atom->ntypes; ++i)
+    for (int j = i; j <= atom->ntypes; ++j)
+      if (!names_[i - 1].empty() && !names_[j - 1].empty() && !given_.count({i, j}))
+        return fmt::format(
+            "pair_style e3nn: a pair_coeff gives the pair of types {} and {} ({} and {}) to "
+            "another "
+            "style, and these neighbors are then missing for e3nn, which needs all neighbors of "
+            "its "
+            "types. Remove it, use pair_style hybrid/overlay to add to e3nn, or name NULL for "
+            "types "
+            "that are not e3nn's.",
+            i, j, names_[i - 1], names_[j - 1]);
+  return "";
+}
+
+/// Why neighbors are missing from the new list; empty if none are.
+std::string PairE3nn::hidden_neighbors() const {
+  const std::string types = missing_types();
+  if (!types.empty()) return types;
+  // A little less than the list holds: rounding decides at its very edge.
+  const double reach =
+      (potential_->metadata().cutoff + neighbor->skin * units_.length) * (1 - 1e-9);
+  std::string hidden;
+  const std::string failed =
+      message_of([&] { hidden = hidden_in_list(*lmp, *list, names_, reach, units_.length); });
+  return failed.empty() ? hidden : failed;
 }
 
 void PairE3nn::follow_reneighboring() {
   if (neighbor->ago != 0 && neighbor->lastcall == last_build_) return;
+  raise(hidden_neighbors());
+  graph_->set_absent(absent_bits(*lmp));
   graph_->set_owners(exchanger_->owners(atom->nlocal, atom->nlocal + atom->nghost));
   last_build_ = neighbor->lastcall;
 }
 
 e3md::Result PairE3nn::evaluate(bool members) {
   const e3md::Graph& graph = graph_->build(*atom, *list);
+  compare_with_zbl(graph);
   exchanger_->set_nodes(graph_->atoms(), graph.n_local, atom->nlocal + atom->nghost);
   // With several ranks always lent, also to a rank without ghosts: exchanges are collective.
   e3md::GhostExchanger* lent = comm->nprocs > 1 ? exchanger_.get() : nullptr;
   return potential_->evaluate(graph, {vflag_atom || cvflag_atom, members}, lent);
+}
+
+/// Collective, once per model: warns if pair_style zbl undoes what it learned.
+void PairE3nn::compare_with_zbl(const e3md::Graph& graph) {
+  if (compared_) return;
+  compared_ = true;
+  const std::string conflict =
+      zbl_conflict(*lmp, graph, graph_->atoms(), names_, units_.length, potential_->metadata().zbl);
+  if (comm->me == 0 && !conflict.empty()) error->warning(FLERR, "pair_style e3nn: {}", conflict);
 }
 
 void PairE3nn::compute(int eflag, int vflag) {

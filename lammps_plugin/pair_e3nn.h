@@ -2,7 +2,9 @@
 #pragma once
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "e3md/potential.h"
@@ -44,11 +46,13 @@ class PairE3nn : public Pair {
   void load(const std::string& path);
   void allocate();
   void check_type_masses();
-  void check_special_bonds();
-  void warm_up();
+  void announce(double warm_up_seconds);
+  std::string missing_types() const;
+  std::string hidden_neighbors() const;
   std::string types_text() const;
   void follow_reneighboring();
   e3md::Result evaluate(bool members);
+  void compare_with_zbl(const e3md::Graph& graph);
   void keep_members(e3md::Result& result);
   void add_energies(const e3md::Result& result);
   void add_forces(const e3md::Result& result);
@@ -68,7 +72,10 @@ class PairE3nn : public Pair {
   std::optional<std::vector<double>> deviations_;  ///< (n_local), once asked for
   bigint member_step_ = -1;                        ///< of the last evaluation
   int member_atoms_ = 0;                           ///< own atoms and ghosts at the last evaluation
+  std::set<std::pair<int, int>> given_;  ///< pairs of types that LAMMPS asked a cutoff for
+  std::string unusual_masses_;           ///< that the user was told of
   bool warm_ = false;
+  bool compared_ = false;   ///< with pair_style zbl
   bigint last_build_ = -1;  ///< neighbor-list build that the ghosts' owners belong to
 };
 

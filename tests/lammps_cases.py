@@ -1,6 +1,7 @@
 """What the LAMMPS tests share: structures, and LAMMPS compared with the C++ core in ASE."""
 
 import importlib.util
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from ase import Atoms
 
 from conftest import random_structure
 from e3md import E3Calculator
+from e3md.lammps import environment, lmp_command
 from e3md.lammps_run import LammpsResult
 
 needs_lammps = pytest.mark.skipif(
@@ -102,3 +104,18 @@ def assert_same(
             getattr(found, name), expected[name], rtol=0, atol=relative * scale + 1e-12,
             err_msg=f"{what}: {name}",
         )  # fmt: skip
+
+
+def failure(text: str, folder: Path, n_ranks: int = 1) -> str:
+    """LAMMPS' output, of a run that must fail in an orderly way and soon."""
+    (folder / "bad.in").write_text(text)
+    done = subprocess.run(
+        [*lmp_command(n_ranks), "-in", "bad.in", "-log", "none", "-nocite"],
+        cwd=folder, env=environment(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    output = done.stdout + done.stderr
+    assert done.returncode not in (0, -6, -11), output  # neither success nor abort() nor a segfault
+    assert "ERROR" in output, output
+    for trace in ("terminate called", "what():", "Exception raised from", "Traceback", "frame #0"):
+        assert trace not in output, output
+    return " ".join(output.split())

@@ -6,6 +6,7 @@
 #include "e3md/committee.h"
 #include "e3md/neighbor_list.h"
 #include "e3md/potential.h"
+#include "e3md/runtime.h"
 #include "e3md/units.h"
 
 namespace py = pybind11;
@@ -157,6 +158,8 @@ PYBIND11_MODULE(_core, m) {
       .def("descriptors", descriptors, "types"_a, "positions"_a, "cell"_a, "pbc"_a,
            "neighbor_list"_a);
 
+  m.def("ops_without_kernel", &e3md::ops_without_kernel, "kind"_a);
+  m.def("missing_cuda", &e3md::missing_cuda);
   m.def(
       "lammps_units",
       [](const std::string& style) {

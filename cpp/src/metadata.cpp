@@ -114,6 +114,7 @@ Metadata parse_metadata(const std::string& text, const std::string& path) {
   data.exchange_width = read.integer("exchange_width", 0);
   data.members = read.integer_or("members", 1, 1);  // files of e3md 0.1.0 may lack it
   read.require("units", {{"energy", "eV"}, {"length", "Å"}});
+  data.zbl = root.value(json::json_pointer("/hyperparameters/zbl"), json(false)) == true;
   data.json = text;
   data.path = path;
   return data;

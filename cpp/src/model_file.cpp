@@ -1,13 +1,12 @@
 #include "model_file.h"
 
 #include <caffe2/serialize/inline_container.h>
-#include <torch/cuda.h>
-#include <torch/version.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "e3md/error.h"
+#include "e3md/runtime.h"
 
 namespace e3md {
 namespace {
@@ -65,11 +64,10 @@ torch::Device find_device(const std::string& name) {
   }
   if (device.is_cpu()) return device;
   if (!device.is_cuda()) throw Error("unknown device '" + name + "': use cpu, cuda or cuda:N");
-  const int64_t n_devices = torch::cuda::is_available() ? torch::cuda::device_count() : 0;
-  if (n_devices == 0)
-    throw Error("device '" + name +
-                "' is not available: torch " TORCH_VERSION
-                " finds no CUDA device. Use device cpu.");
+  const std::string missing = missing_cuda();
+  if (!missing.empty())
+    throw Error("device '" + name + "' cannot be used: " + missing + ". Use device cpu.");
+  const int n_devices = n_cuda_devices();
   if (device.has_index() && device.index() >= n_devices)
     throw Error("device '" + name + "' does not exist: this machine has " +
                 std::to_string(n_devices) + " CUDA devices, counted from 0");

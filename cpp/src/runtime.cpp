@@ -1,11 +1,13 @@
 #include "e3md/runtime.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/cuda.h>
 #include <torch/version.h>
 
-#include <string>
+#include <algorithm>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -41,6 +43,33 @@ void keep_freed_memory() {
 }
 
 int n_cuda_devices() { return static_cast<int>(torch::cuda::device_count()); }
+
+std::vector<std::string> ops_without_kernel(const std::string& kind) {
+  if (kind != "cpu" && kind != "cuda")
+    throw Error("ops_without_kernel: unknown kind of device '" + kind + "': use cpu or cuda");
+  const auto key = kind == "cpu" ? c10::DispatchKey::CPU : c10::DispatchKey::CUDA;
+  auto& dispatcher = c10::Dispatcher::singleton();
+  std::vector<std::string> names;
+  for (const c10::OperatorName& name : dispatcher.getAllOpNames()) {
+    if (name.getNamespace() != "e3md") continue;
+    const auto op = dispatcher.findSchema(name);
+    // A kernel of its own: one written in terms of other ops would run, but is no fast path.
+    if (op && !op->hasKernelForDispatchKey(key))
+      names.push_back(name.name.substr(std::string("e3md::").size()));
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string missing_cuda() {
+  if (!c10::impl::hasDeviceGuardImpl(c10::DeviceType::CUDA))
+    return "this torch (" TORCH_VERSION ") was built without CUDA";
+  if (n_cuda_devices() == 0) return "torch finds no GPU on this machine";
+  std::string names;
+  for (const std::string& name : ops_without_kernel("cuda"))
+    names += (names.empty() ? "" : ", ") + name;
+  return names.empty() ? "" : "this build of e3md has no CUDA kernels of its ops " + names;
+}
 
 int n_threads() { return at::get_num_threads(); }
 

@@ -100,5 +100,11 @@ class Potential:
         neighbor_list: NeighborList,
     ) -> _Doubles: ...
 
+def ops_without_kernel(kind: str) -> list[str]:
+    """Names of the ops that have no kernel for "cpu" or "cuda"."""
+
+def missing_cuda() -> str:
+    """What keeps models from running on CUDA here, as the end of a sentence; empty: nothing."""
+
 def lammps_units(style: str) -> tuple[float, float]:
     """(eV per energy unit, Å per length unit) of a LAMMPS unit style."""

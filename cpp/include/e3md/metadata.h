@@ -20,6 +20,7 @@ struct Metadata {
   int n_layers = 0;                  ///< interaction (message-passing) layers
   int exchange_width = 0;            ///< largest number of features a ghost_exchange moves per atom
   int members = 1;                   ///< models whose mean the file gives; more than 1: a committee
+  bool zbl = false;                  ///< the model holds the ZBL repulsion
   std::string json;                  ///< the whole text, for display
   std::string path;                  ///< of the model file, for messages
 

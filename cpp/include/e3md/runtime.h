@@ -1,4 +1,6 @@
 #pragma once
+#include <string>
+#include <vector>
 
 namespace e3md {
 
@@ -15,6 +17,14 @@ void keep_freed_memory();
 
 /// Number of CUDA devices libtorch can use; 0 where there is none.
 int n_cuda_devices();
+
+/// The ops of e3md that have no kernel for a kind of device ("cpu" or "cuda"), by name, sorted.
+/// Throws Error for another kind.
+std::vector<std::string> ops_without_kernel(const std::string& kind);
+
+/// What keeps models from running on CUDA here, as the end of a sentence ("torch finds no GPU");
+/// empty if nothing does. The one place that this is asked.
+std::string missing_cuda();
 
 /// Compute threads of this process.
 int n_threads();
