@@ -92,6 +92,15 @@ def test_two_labels_that_disagree_must_be_told_apart(read: Read, what: str) -> N
     np.testing.assert_allclose(chosen[2].forces, frames[2].arrays["REF_forces"], atol=1e-7)
 
 
+def test_two_spellings_of_one_label_are_compared(read: Read) -> None:
+    frames = named("energy", "forces")
+    for atoms in frames:
+        atoms.info["total_energy"] = atoms.info["energy"] + 0.25
+    with pytest.raises(DataError, match=r"energy and total_energy are both there .* up to 0\.25"):
+        read(frames)
+    assert len(read(frames, energy="total_energy")[0]) == 4
+
+
 def with_free_energy(which: Sequence[bool], gap: float = 0.08) -> list[Atoms]:
     frames = []
     for (atoms, labels), free in zip(bare(len(which)), which, strict=True):
@@ -110,6 +119,15 @@ def test_the_free_energy_belongs_to_the_forces(read: Read) -> None:
     frames, remarks = read(given, energy="energy")
     assert frames[0].energy == pytest.approx(given[0].calc.results["energy"])
     assert remarks == ["not used: free_energy (4 frames)"]
+
+
+def test_a_free_energy_of_another_calculation_is_left_aside(read: Read) -> None:
+    frames = named("REF_energy", "REF_forces")
+    for atoms in frames:
+        atoms.info["free_energy"] = -100.0
+    found, remarks = read(frames)
+    assert found[0].energy == pytest.approx(frames[0].info["REF_energy"])
+    assert "not used: free_energy (4 frames)" in remarks
 
 
 def test_frames_that_mix_energy_and_free_energy_are_refused(read: Read) -> None:

@@ -28,6 +28,7 @@ _KINDS = {
 _REFERENCES = ("ref", "reference", "dft", "qm", "vasp", "castep", "target")
 _SAME_ENERGY = 1e-5  # eV per atom that energy and free_energy may differ to be one definition
 _LABEL_LIKE = re.compile(r"energ|force|stress|virial|sigma|(^|_)weight", re.IGNORECASE)
+_ASE_NAMES = ("energy", "forces", "stress")
 _BY_PRODUCTS = {"energies", "stresses", "local_energy"}
 
 
@@ -55,10 +56,10 @@ class Names:
 
 @dataclass
 class _Found:
-    """Names in a frame by kind and reference ("" without)."""
+    """Names of each kind in a frame, with their references ("" without)."""
 
     entries: Entries
-    names: dict[str, dict[str, str]] = field(default_factory=dict)
+    names: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for where, kinds in (
@@ -68,11 +69,35 @@ class _Found:
             for name in where:
                 kind, reference = _meaning(name)
                 if kind in kinds:
-                    # the first of two spellings; the other is then named as not used
-                    self.names.setdefault(kind, {}).setdefault(reference, name)
+                    self.names.setdefault(kind, []).append((reference, name))
 
-    def of(self, kind: str) -> dict[str, str]:
-        return self.names.get(kind, {})
+    def pick(self, kind: str, prefer: str | None, problems: "_Problems") -> str | None:
+        """The name of the label; where several hold other numbers, they go to `problems`."""
+        own = self.names.get(kind, [])
+        names = [name for reference, name in own if reference == prefer]
+        names = sorted(names or [name for _, name in own], key=lambda n: (n not in _ASE_NAMES, n))
+        if not names:
+            return None
+        where = self.entries.columns if kind == "forces" else self.entries.line
+        for other in names[1:]:
+            gap = _difference(where[names[0]], where[other])
+            pair = f"{names[0]} and {other}"
+            if gap > 1e-6:
+                problems[pair] = max(problems.get(pair, (0.0, "")), (gap, self.entries.label))
+        return names[0]
+
+    def free_energy_of(
+        self, energy: str | None, prefer: str | None, problems: "_Problems"
+    ) -> str | None:
+        """The free energy of the calculation that an energy is of; any if there is no energy."""
+        if energy is None:
+            return self.pick("free_energy", prefer, problems)
+        own = self.names.get("free_energy", [])
+        names = [name for reference, name in own if reference == _meaning(energy)[1]]
+        return names[0] if names else None
+
+
+_Problems = dict[str, tuple[float, str]]  # two names: how far apart at most, and in which frame
 
 
 def _meaning(name: str) -> tuple[str, str]:
@@ -116,33 +141,10 @@ def _choose(
     found: Sequence[_Found], chosen: Sequence[Names], kind: str, key: str | None, prefer: str | None
 ) -> None:
     """Sets the name of one kind in every frame."""
-    problems: dict[str, tuple[float, str]] = {}
+    problems: _Problems = {}
     for frame, names in zip(found, chosen, strict=True):
-        own = frame.of(kind)
-        if key:
-            setattr(names, kind, key)
-        elif own:
-            name = own.get(prefer or "") if prefer in own else _agreeing(frame, kind, own, problems)
-            setattr(names, kind, name)
+        setattr(names, kind, key or frame.pick(kind, prefer, problems))
     _raise_ambiguous(problems, kind)
-
-
-def _agreeing(
-    frame: _Found, kind: str, own: dict[str, str], problems: dict[str, tuple[float, str]]
-) -> str:
-    """The one name, or any if all hold the same numbers; else the difference goes to problems."""
-    entries = frame.entries
-    where = entries.columns if kind == "forces" else entries.line
-    first, *others = sorted(own.values(), key=lambda name: (name not in _ASE_NAMES, name))
-    for other in others:
-        gap = _difference(where[first], where[other])
-        if gap > 1e-6:
-            pair = f"{first} and {other}"
-            problems[pair] = max(problems.get(pair, (0.0, "")), (gap, entries.label))
-    return first
-
-
-_ASE_NAMES = ("energy", "forces", "stress")
 
 
 def _difference(a: Any, b: Any) -> float:
@@ -153,7 +155,7 @@ def _difference(a: Any, b: Any) -> float:
     return float(gap) if np.isfinite(gap) else np.inf
 
 
-def _raise_ambiguous(problems: dict[str, tuple[float, str]], kind: str) -> None:
+def _raise_ambiguous(problems: _Problems, kind: str) -> None:
     for pair, (gap, label) in problems.items():
         raise DataError(
             f"{label}: {pair} are both there and differ by up to {gap:.3g}: say which are the "
@@ -173,13 +175,11 @@ def _choose_energy(
         _choose(found, chosen, "energy", keys.energy, prefer)
         return
     _choose(found, chosen, "energy", None, prefer)
-    free = [Names() for _ in found]
-    problems: dict[str, tuple[float, str]] = {}
-    for frame, names in zip(found, free, strict=True):
-        own = frame.of("free_energy")
-        if own:
-            name = own.get(prefer or "") if prefer in own else None
-            names.energy = name or _agreeing(frame, "free_energy", own, problems)
+    problems: _Problems = {}
+    free = [
+        Names(energy=frame.free_energy_of(names.energy, prefer, problems))
+        for frame, names in zip(found, chosen, strict=True)
+    ]
     _raise_ambiguous(problems, "energy")
     gap, label = _largest_gap(found, chosen, free)
     if gap > _SAME_ENERGY or _mixed(chosen, free):
@@ -250,15 +250,18 @@ def _say_unused(
 ) -> None:
     """Entries that look like labels and are none of those taken."""
     unused: Counter[str] = Counter()
+    by_name = any(vars(keys).values())
     for entries, names in zip(frames, chosen, strict=True):
-        taken = {names.energy, names.forces, names.stress, names.virial}
-        # equal to what is taken, or said already
-        kinds = {_meaning(name)[0] for name in taken if name} | {"free_energy", "energy"}
+        taken = [name for name in vars(names).values() if name]
+        compared = {_meaning(name) for name in taken}
+        compared |= {("free_energy", reference) for _, reference in compared}
+        kinds = {kind for kind, _ in compared} - {"free_energy"}
         for name in (*entries.line, *entries.columns):
+            meaning = _meaning(name)
             if name in taken or name.lower() in _BY_PRODUCTS | WEIGHT_NAMES:
                 continue
-            if _meaning(name)[0] in kinds and not any(vars(keys).values()):
-                continue
+            if not by_name and (meaning in compared or meaning[0] in kinds | {"energy"}):
+                continue  # the same number as the label taken, or said already
             if _LABEL_LIKE.search(name):
                 unused[name] += 1
     if unused:
