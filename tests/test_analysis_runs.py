@@ -184,7 +184,7 @@ def test_wrapped_atoms_without_a_cell_are_noted(tmp_path):
             atoms.pbc = False
         write(tmp_path / "md.xyz", frames)
         notes = read_trajectory(tmp_path / "md.xyz", frame_fs=100.0).notes
-        assert [("has no cell" in note) for note in notes] == [True] * wrap
+        assert [("is not periodic" in note) for note in notes] == [True] * wrap
 
 
 def test_atoms_at_rest_are_no_restart(tmp_path):
@@ -250,3 +250,16 @@ def test_a_single_run_has_no_notes(tmp_path):
         found = read_trajectory(tmp_path / f"md{suffix}")
         assert not found.notes
         assert diffusion_coefficient(found, "Li").coefficient == pytest.approx(2e-4, rel=0.2)
+
+
+@pytest.mark.parametrize(("step", "said"), [(3.0, True), (0.3, False)])
+def test_steps_of_half_a_cell_are_named(tmp_path, step, said):
+    rng, frames = np.random.default_rng(0), []
+    path = rng.normal(0, step, (40, 20, 3)).cumsum(axis=0)
+    for number, positions in enumerate(path):
+        atoms = Atoms("Li20", positions=positions % 12.0, cell=[12.0] * 3, pbc=True)
+        atoms.info["time_ps"] = 0.1 * number
+        frames.append(atoms)
+    write(tmp_path / "md.extxyz", frames)
+    notes = read_trajectory(tmp_path / "md.extxyz").notes
+    assert any("nearly half a cell" in note for note in notes) is said

@@ -1,5 +1,6 @@
 """Untidy extended XYZ is read where it is unambiguous, and else refused by file, frame and key."""
 
+import gzip
 import io
 from pathlib import Path
 
@@ -91,6 +92,17 @@ def test_byte_order_marks_and_line_ends(tmp_path: Path, mark: bytes, end: str) -
     assert len(read_structures(written(tmp_path, utf16))) == 2
 
 
+def test_marks_in_the_middle_and_empty_matrices(tmp_path: Path) -> None:
+    """As joined files have them, and writers that had no stress."""
+    text = frame(f'{LATTICE} {COLUMNS} energy=-3.5 stress="" tag=""')
+    marked = b"\xef\xbb\xbf" + text.encode()
+    assert len(read_frames([written(tmp_path, marked * 2)], DataKeys())) == 2
+
+
+def test_compressed_by_content(tmp_path: Path) -> None:
+    assert len(read_structures(written(tmp_path, gzip.compress(frame().encode())))) == 1
+
+
 def test_fortran_exponents(tmp_path: Path) -> None:
     rows = ("Si 1.0D-01 .2d0 0.3 5.0D-01 -0.25 0.125-000", "O 1.9 0.2 0.3 -0.5 0.25 -1.25e-1")
     stress = "1.0D-2 0 0 0 2.0D-2 0 0 0 3.0-002"
@@ -127,6 +139,15 @@ def test_labels_that_name_no_element_or_two(label: str) -> None:
         tidy_symbol(label)
 
 
+def test_elements_come_before_other_texts(tmp_path: Path) -> None:
+    text = frame(
+        f"{LATTICE} Properties=element:S:1:type:S:1:pos:R:3:forces:R:3 energy=1",
+        tuple(row.replace(" ", " a1 ", 1) for row in ROWS),
+    )
+    (atoms,) = read_structures(written(tmp_path, text))
+    assert atoms.get_chemical_symbols() == ["Si", "O"]
+
+
 @pytest.mark.parametrize("name", ["element", "symbol", "Species", "atom"])
 def test_a_column_of_elements_under_another_name(tmp_path: Path, name: str) -> None:
     text = frame(f"{LATTICE} {COLUMNS} energy=-3.5".replace("species", name))
@@ -156,6 +177,14 @@ def test_a_column_of_elements_under_another_name(tmp_path: Path, name: str) -> N
         (f"{LATTICE} Properties=name_of_site:S:1:pos:R:3:forces:R:3 energy=1", ROWS,
          r"no column of elements"),
         (f"{LATTICE} {COLUMNS} energy=1", ("X 0 0 0 0 0 0", ROWS[1]), r"atom 0 is X, atomic number 0"),
+        (f"{LATTICE} {COLUMNS} energy=1", (f"{ROWS[0]} 7", ROWS[1]), r"atom 0 has 8 columns"),
+        (f"{LATTICE} {COLUMNS}:Z:I:1 energy=1", (f"{ROWS[0]} 14", f"{ROWS[1]} 9"), r"is O, but .* 9"),
+        (f"{LATTICE} Properties=Z:I:1:pos:R:3:forces:R:3 energy=1",
+         ("14 0 0 0 0 0 0", "-8 1 1 1 0 0 0"), r"atom 1, column Z: -8 is no atomic number"),
+        (f"{LATTICE} Properties=species:S:1:x:R:3:forces:R:3 energy=1", ROWS, r"no column pos:R:3"),
+        (f'{COLUMNS} energy=1 Cell="5 0 0 0 5 0 0 0 5"', ROWS, r"Cell makes no cell: write Lattice"),
+        (f'{COLUMNS} energy=1 Lattice="5 0 0 9 0 0 0 0 5" pbc="T T F"', ROWS, r"in one plane or line"),
+        (f'{LATTICE} {COLUMNS} energy=1 stress="1 2 3 -4 5 6 7 8 9"', ROWS, r"stress is not symmetric: xy"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_named(

@@ -351,6 +351,29 @@ def test_forces_that_symmetry_forbids_may_be_zero(read: Read) -> None:
     assert [line for line in lines if "exactly zero" in line] == []
 
 
+def test_energies_per_atom_of_frames_of_unlike_size(read: Read) -> None:
+    frames = []
+    for size in (1, 2, 1, 2):
+        atoms = bulk("Ar", "fcc", a=5.2 + 0.05 * len(frames), cubic=True).repeat((size, 1, 1))
+        atoms.calc = SinglePointCalculator(
+            atoms, energy=-3.7 - 0.01 * len(frames), forces=np.zeros((len(atoms), 3))
+        )
+        frames.append(atoms)
+    assert any("energy per atom?" in line for line in odd_frames(read(frames)[0]))
+    for atoms in frames:
+        atoms.calc.results["energy"] *= len(atoms)
+    assert odd_frames(read(frames)[0]) == []
+
+
+def test_weights_of_the_virial_are_of_the_stress(read: Read) -> None:
+    frames = labelled_frames(2)
+    frames[0].info["config_virials_weight"] = 0.0
+    frames[1].info["config_stress_weight"] = 0.5
+    found, _ = read(frames)
+    assert found[0].stress is None
+    assert found[1].weights.stress == 0.5
+
+
 def test_energies_far_from_those_of_isolated_atoms(read: Read) -> None:
     frames = labelled_frames(4)
     for symbol in ("Ar", "Kr"):

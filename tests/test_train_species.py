@@ -103,6 +103,24 @@ def test_e0s_come_from_the_training_frames(tmp_path: Path) -> None:
     assert load_run(run)[2].e0s != reference_energies(frames, []).e0s
 
 
+@pytest.mark.parametrize("name", ["valid", "test"])
+@pytest.mark.parametrize("kind", ["isolated", "weightless"])
+def test_a_file_without_a_frame_to_compare_is_no_set(tmp_path: Path, name: str, kind: str) -> None:
+    """A part of train would be held out in place of what the user gave."""
+    path = write_run(tmp_path)
+    config = yaml.safe_load(path.read_text())
+    config["data"][name] = ["empty.xyz"]
+    path.write_text(yaml.safe_dump(config))
+    frame = labelled_frames(1)[0]
+    frame.info["config_weight"] = 0.0
+    if kind == "isolated":
+        frame = Atoms("Ar")
+        frame.calc = SinglePointCalculator(frame, energy=0.0)
+    ase.io.write(tmp_path / "empty.xyz", [frame], format="extxyz")
+    with pytest.raises(DataError, match=rf"data\.{name}: its files hold no frame"):
+        train(path)
+
+
 def test_an_element_of_valid_alone_is_an_error(tmp_path: Path) -> None:
     config = write_run(tmp_path)
     ase.io.write(tmp_path / "valid.xyz", _doped(2, at=0), format="extxyz")

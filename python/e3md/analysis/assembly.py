@@ -7,10 +7,12 @@ import numpy as np
 
 from e3md.analysis.frames import Frame
 from e3md.analysis.one_run import check_jumps, one_run, wrapped_without_cell
-from e3md.analysis.periodic import FloatArray, changes_of_basis, unwrap
+from e3md.analysis.periodic import FloatArray, changes_of_basis, lattices, unwrap
 from e3md.analysis.trajectory import Trajectory
 
 MAX_NAMED = 10  # atoms in a message
+_UNCERTAIN = 0.4  # of a cell vector, by which an atom steps
+_RARE = 1e-3  # of all steps
 
 
 def assemble(
@@ -36,6 +38,7 @@ def assemble(
     positions = np.array([frame.positions for frame in frames])
     if not all(frame.unwrapped for frame in frames):
         positions = unwrap(positions, cells, first.pbc)
+        found = [*found, *_uncertain_images(positions, cells, frames)]
     times, said = _times(frames, name, frame_fs)
     trajectory = Trajectory(
         first.symbols,
@@ -49,6 +52,25 @@ def assemble(
     check_jumps(trajectory, frames, name)
     notes = (*trajectory.notes, *wrapped_without_cell(trajectory, frames))
     return replace(trajectory, notes=notes)
+
+
+def _uncertain_images(
+    positions: FloatArray, cells: FloatArray, frames: Sequence[Frame]
+) -> list[str]:
+    """A note where atoms move so far between frames that the nearest image may be another one."""
+    pbc = np.asarray(frames[0].pbc)
+    if not pbc.any() or len(frames) < 2:
+        return []
+    steps = np.diff(positions, axis=0) @ np.linalg.inv(lattices(cells, frames[0].pbc)[:-1])
+    far = np.abs(steps[:, :, pbc]).max(axis=2) > _UNCERTAIN
+    if far.mean() < _RARE:
+        return []
+    frame = int(far.any(axis=1).argmax())
+    return [
+        f"atoms move by nearly half a cell between frames ({100 * far.mean():.2g} % of all steps, "
+        f"first from {frames[frame].label} on): which image is theirs is a guess, and MSD and D "
+        "are too small; write frames more often, or unwrapped (xu yu zu, or ix iy iz)"
+    ]
 
 
 def _check_same_atoms(frames: Sequence[Frame], name: str) -> None:

@@ -246,7 +246,7 @@ class _Reader:
         if self._types is not None and label.isdigit():
             if int(label) > len(self._types):
                 raise self._error(f"atom type {label}, but only {len(self._types)} elements given")
-            return self._types[int(label) - 1]
+            label = self._types[int(label) - 1]
         match = _ELEMENT.match(label)
         symbol = _ISOTOPES.get(match[1], match[1]) if match else ""
         if symbol not in chemical_symbols[1:]:

@@ -169,8 +169,8 @@ def check_jumps(trajectory: Trajectory, frames: Sequence[Frame], name: str) -> N
 
 
 def wrapped_without_cell(trajectory: Trajectory, frames: Sequence[Frame]) -> list[str]:
-    """A note if single atoms leap in a file without a cell, as wrapped ones do at a boundary."""
-    if trajectory.cells.any() or trajectory.n_frames < 3:
+    """A note if single atoms leap in a file that is not periodic, as wrapped ones do at a boundary."""
+    if any(trajectory.pbc) or trajectory.n_frames < 3:
         return []
     ways = np.linalg.norm(np.diff(trajectory.positions, axis=0), axis=2)
     frame, atom = np.unravel_index(ways.argmax(), ways.shape)
@@ -178,6 +178,6 @@ def wrapped_without_cell(trajectory: Trajectory, frames: Sequence[Frame]) -> lis
         return []
     return [
         f"atom {frames[0].ids[atom]} leaps by {ways.max():.1f} Å from {frames[frame].label} to "
-        f"{frames[frame + 1].label}, and the file has no cell: if atoms were wrapped into one, MSD "
-        "and D are wrong; write a file with the cell (LAMMPS: dump custom or extxyz)"
+        f"{frames[frame + 1].label}, and the file is not periodic: if atoms were wrapped into a cell, "
+        "MSD and D are wrong; write a file with cell and pbc (LAMMPS: dump custom or extxyz)"
     ]

@@ -14,6 +14,7 @@ _NUMBER = re.compile(
     r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf(?:inity)?)", re.IGNORECASE
 )
 _STANDARD = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
+_NO_LATTICE = ("cell", "box", "unit_cell", "cell_vectors")
 _MATRICES = ("stress", "virial")  # which ASE takes as nine numbers only
 _FLAG = re.compile(r"\.?(?:t|true|1|(f|false|0))\.?", re.IGNORECASE)
 
@@ -42,6 +43,7 @@ class Comment:
         self.entries = _parse(line.strip()) if "=" in line else []  # else a remark in words
         for entry in self.entries:
             entry.key = _STANDARD.get(entry.key.lower(), entry.key)
+        self.entries = [e for e in self.entries if e.raw is None or e.value.strip()]
         for entry in self.entries:
             same = {other.value for other in self.entries if other.key == entry.key}
             if len(same) > 1:
@@ -70,6 +72,9 @@ class Comment:
         self._tidy_cell()
 
     def _tidy_cell(self) -> None:
+        other = next((e.key for e in self.entries if e.key.lower() in _NO_LATTICE and e.raw), None)
+        if other and self.get("Lattice") is None:
+            raise CommentError(f"{other} makes no cell: write Lattice")
         lattice, pbc = self.get("Lattice"), self.get("pbc")
         if lattice is not None:
             words = lattice.replace(",", " ").split()
@@ -160,7 +165,19 @@ def _matrix(key: str, value: str) -> list[str]:
         words = [xx, xy, xz, xy, yy, yz, xz, yz, zz]
     if len(words) != 9:
         raise CommentError(f"{key} has {len(words)} numbers, expected 6 (xx yy zz yz xz xy) or 9")
-    return [plain_numbers(word) for word in words]
+    words = [plain_numbers(word) for word in words]
+    _check_symmetry(key, [float(word) for word in words])
+    return words
+
+
+def _check_symmetry(key: str, values: list[float]) -> None:
+    """ASE keeps three of the six numbers off the diagonal."""
+    most = 1e-2 * max(abs(value) for value in values) + 1e-4
+    for name, a, b in (("xy", 1, 3), ("xz", 2, 6), ("yz", 5, 7)):
+        if abs(values[a] - values[b]) > most:
+            raise CommentError(
+                f"{key} is not symmetric: {name} {values[a]:g}, {name[::-1]} {values[b]:g}"
+            )
 
 
 def _flags(pbc: str) -> str:

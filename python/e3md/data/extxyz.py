@@ -16,6 +16,7 @@ from typing import Any
 
 import ase.io
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from e3md.data.comment_line import Comment, CommentError, plain_flag, plain_numbers
 from e3md.data.problems import DataError, raise_listed
@@ -27,6 +28,7 @@ OPENERS: dict[str, Callable[..., Any]] = {
 _DEFAULT_COLUMNS = "species:S:1:pos:R:3"
 _ELEMENT_COLUMNS = ("species", "symbols", "Z", "numbers")
 _OTHER_ELEMENT_COLUMNS = ("element", "elements", "symbol", "atom", "atoms", "type", "name")
+_MAGIC = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\0": ".xz", b"BZh": ".bz2"}
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -69,15 +71,25 @@ def _read_text(path: Path) -> str:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        with OPENERS.get(path.suffix, open)(path, "rb") as handle:
-            data = handle.read()
+        data = _unpacked(path)
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise DataError(f"{path}: not readable ({error})") from error
-    encoding = _MARKS.get(data[:2], "utf-8-sig")
-    if encoding == "utf-8-sig" and b"\0" in data:
+    encoding = _MARKS.get(data[:2], "utf-8")
+    if encoding == "utf-8" and b"\0" in data:
         raise DataError(f"{path}: is no text. {_CONVERT}")
-    text = data.decode(encoding, errors="replace")
+    # a byte-order mark also comes in the middle, where files were joined
+    text = data.decode(encoding, errors="replace").replace("\ufeff", "")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _unpacked(path: Path) -> bytes:
+    """By the name, or by what the file begins with."""
+    with path.open("rb") as handle:
+        start = handle.read(6)
+    packed = next((suffix for magic, suffix in _MAGIC.items() if start.startswith(magic)), "")
+    with OPENERS.get(packed or path.suffix, open)(path, "rb") as handle:
+        found: bytes = handle.read()
+    return found
 
 
 _CONVERT = (
@@ -131,10 +143,15 @@ def _to_atoms(raw: RawFrame) -> Atoms:
     comment.tidy()
     columns = _columns(comment.get("Properties") or _DEFAULT_COLUMNS)
     columns = _name_elements(columns)
-    rows = _tidy_rows(raw.rows, columns)
+    if not any(c.name in ("pos", "positions") and (c.kind, c.width) == ("R", 3) for c in columns):
+        raise CommentError("Properties: no column pos:R:3, the positions")
+    rows = _tidy_rows(raw.rows, columns, named=comment.get("Properties") is not None)
     comment.set("Properties", ":".join(f"{c.name}:{c.kind}:{c.width}" for c in columns))
     text = "\n".join([str(len(rows)), str(comment), *rows]) + "\n"
-    found: Any = ase.io.read(io.StringIO(text), index=0, format="extxyz")
+    try:
+        found: Any = ase.io.read(io.StringIO(text), index=0, format="extxyz")
+    except Exception as error:  # ASE raises many kinds
+        raise CommentError(f"ASE cannot read it ({error})") from error
     return found
 
 
@@ -165,20 +182,21 @@ def _name_elements(columns: list[_Column]) -> list[_Column]:
     """ASE knows elements by a column species or Z, and without one makes every atom X."""
     if any(c.name in _ELEMENT_COLUMNS for c in columns):
         return columns
-    texts = [c for c in columns if c.kind == "S" and c.width == 1]
-    named = [c for c in texts if c.name.lower() in (*_ELEMENT_COLUMNS, *_OTHER_ELEMENT_COLUMNS)]
-    if len(named) != 1:
+    texts = {c.name.lower(): c for c in columns if c.kind == "S" and c.width == 1}
+    known = [n for n in (*_ELEMENT_COLUMNS, *_OTHER_ELEMENT_COLUMNS) if n in texts]
+    if not known:
         raise CommentError(
             f"no column of elements (species:S:1) among {', '.join(c.name for c in columns)}"
         )
-    return [_Column("species", "S", 1) if c is named[0] else c for c in columns]
+    return [_Column("species", "S", 1) if c is texts[known[0]] else c for c in columns]
 
 
-def _tidy_rows(rows: list[str], columns: list[_Column]) -> list[str]:
+def _tidy_rows(rows: list[str], columns: list[_Column], named: bool) -> list[str]:
+    """named: by Properties; a plain XYZ file may have more columns than the four that are read."""
     width = sum(c.width for c in columns)
     split = [row.split() for row in rows]
     for number, cells in enumerate(split):
-        if len(cells) < width:
+        if len(cells) < width or (named and len(cells) > width):
             raise CommentError(
                 f"the line of atom {number} has {len(cells)} columns, Properties names {width}"
             )
@@ -187,7 +205,29 @@ def _tidy_rows(rows: list[str], columns: list[_Column]) -> list[str]:
         for k in range(at, at + column.width):
             _tidy_cells(split, k, column)
         at += column.width
+    _check_numbers(split, columns)
     return [" ".join(cells) for cells in split]
+
+
+def _check_numbers(rows: list[list[str]], columns: list[_Column]) -> None:
+    """Atomic numbers of elements that ASE knows, and of those that a column of symbols names."""
+    places = {}
+    at = 0
+    for column in columns:
+        places[_SAME_COLUMN.get(column.name, column.name)] = at
+        at += column.width
+    if "Z" not in places:
+        return
+    for number, cells in enumerate(rows):
+        z = int(cells[places["Z"]])
+        if not 0 <= z < len(chemical_symbols):
+            raise CommentError(f"atom {number}, column Z: {z} is no atomic number")
+        symbol = cells[places["species"]] if "species" in places else chemical_symbols[z]
+        if symbol != chemical_symbols[z]:
+            raise CommentError(f"atom {number} is {symbol}, but its atomic number is {z}")
+
+
+_SAME_COLUMN = {"numbers": "Z", "symbols": "species"}
 
 
 def _tidy_cells(rows: list[list[str]], at: int, column: _Column) -> None:

@@ -69,6 +69,11 @@ def closest_pair(atoms: Atoms) -> tuple[int, int, float, float] | None:
     )
 
 
+def has_neighbors(atoms: Atoms) -> bool:
+    """Any two atoms, or images, within the reach of ordinary potentials."""
+    return len(neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, _REACH)[0]) > 0
+
+
 def may_feel_force(atoms: Atoms) -> NDArray[np.bool_]:
     """(n_atoms,) False where symmetry forbids a force: all vectors that neighbors make vanish.
 

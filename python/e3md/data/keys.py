@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from e3md.data.entries import Entries
 from e3md.data.problems import DataError, some
-from e3md.data.weights import WEIGHT_NAMES
+from e3md.data.weights import ATOM_WEIGHTS, FRAME_WEIGHTS
 
 # Names of a kind of label, in small letters, alone or with a reference before or behind.
 _KINDS = {
@@ -27,7 +27,7 @@ _KINDS = {
 }
 _REFERENCES = ("ref", "reference", "dft", "qm", "vasp", "castep", "target")
 _SAME_ENERGY = 1e-5  # eV per atom that energy and free_energy may differ to be one definition
-_LABEL_LIKE = re.compile(r"energ|force|stress|virial|sigma|(^|_)weight", re.IGNORECASE)
+_LABEL_LIKE = re.compile(r"energ|force|stress|virial|sigma|(^|_)weight|(^|_)mask$", re.IGNORECASE)
 _ASE_NAMES = ("energy", "forces", "stress")
 _BY_PRODUCTS = {"energies", "stresses", "local_energy"}
 
@@ -184,7 +184,7 @@ def _choose_energy(
     gap, label = _largest_gap(found, chosen, free)
     if gap > _SAME_ENERGY or _mixed(chosen, free):
         _refuse_mixture(found, chosen, free, gap)
-    if gap > _SAME_ENERGY:
+    if _SAME_ENERGY < gap < np.inf:
         remarks.append(
             f"energy: {some(sorted({n.energy or '' for n in free} - {''}))} is taken, to which the "
             f"forces belong; {some(sorted({n.energy or '' for n in chosen} - {''}))} is up to "
@@ -237,7 +237,11 @@ def _refuse_mixture(
 
 def _say_names(chosen: Sequence[Names], keys: DataKeys, remarks: list[str]) -> None:
     for kind in ("energy", "forces", "stress", "virial"):
-        names = Counter(getattr(c, kind) for c in chosen if getattr(c, kind))
+        names = Counter(
+            getattr(c, kind)
+            for c in chosen
+            if getattr(c, kind) and (kind != "virial" or not c.stress)
+        )
         if getattr(keys, kind) or set(names) <= {*_ASE_NAMES, "free_energy"}:
             continue
         found = ", ".join(f"{name} ({n} frames)" for name, n in names.items())
@@ -256,9 +260,11 @@ def _say_unused(
         compared = {_meaning(name) for name in taken}
         compared |= {("free_energy", reference) for _, reference in compared}
         kinds = {kind for kind, _ in compared} - {"free_energy"}
+        used = {*taken, *(n for n in entries.line if n.lower() in FRAME_WEIGHTS)}
+        used |= {n for n in entries.columns if n.lower() in ATOM_WEIGHTS}
         for name in (*entries.line, *entries.columns):
             meaning = _meaning(name)
-            if name in taken or name.lower() in _BY_PRODUCTS | WEIGHT_NAMES:
+            if name in used or name.lower() in _BY_PRODUCTS:
                 continue
             if not by_name and (meaning in compared or meaning[0] in kinds | {"energy"}):
                 continue  # the same number as the label taken, or said already

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from e3md.data.geometry import closest_pair, may_feel_force
+from e3md.data.geometry import closest_pair, has_neighbors, may_feel_force
 from e3md.data.problems import DataError, shorten, some
 from e3md.data.read import Frame
 from e3md.data.repeats import repeated_structures
@@ -14,7 +14,7 @@ from e3md.data.slopes import mismatched_forces
 ABSURD_FORCE = 300.0  # eV/Å: no relaxed electronic structure of ordinary matter has it
 ABSURD_STRESS = 1.0  # eV/Å³ = 160 GPa, for stress that forces do not explain
 _STIFF = 20.0  # times the density of force · distance: stress that forces do explain
-_COLD = (0.1, 3.0)  # eV/Å: forces that say nothing of stress; eV/Å³: absurd stress then
+_COLD = (0.1, 30.0)  # eV/Å: forces that say nothing of stress; eV/Å³: absurd stress then
 ABSURD_SHIFT = 30.0  # eV per atom between crystals and isolated atoms; bonds have less than 10
 ABSURD_SPREAD = 30.0  # eV per atom between frames of one composition
 _NET_FORCE = 0.1  # of the RMS force, per atom
@@ -155,7 +155,11 @@ def _stress_limit(frame: Frame) -> float:
 
 
 def _zero_stress(frames: Sequence[Frame]) -> list[str]:
-    zero = [f.label for f in frames if f.stress is not None and not f.stress.any()]
+    zero = [
+        f.label
+        for f in frames
+        if f.stress is not None and not f.stress.any() and has_neighbors(f.atoms)
+    ]
     if not zero:
         return []
     return [
@@ -200,6 +204,7 @@ def _scattered_energies(frames: Sequence[Frame]) -> list[str]:
             groups[(*numbers.tolist(), *per_formula.tolist())].append(frame)
     lines = []
     for own in groups.values():
+        lines += _per_atom(own)
         energies = np.array([f.energy / len(f.atoms) for f in own])
         middle = float(np.median(energies))
         for k in np.flatnonzero(np.abs(energies - middle) > ABSURD_SPREAD):
@@ -208,6 +213,21 @@ def _scattered_energies(frames: Sequence[Frame]) -> list[str]:
                 f"{middle:.2f}: another unit, or an energy per atom?"
             )
     return shorten(lines)
+
+
+def _per_atom(frames: Sequence[Frame]) -> list[str]:
+    """Frames of one composition whose energies do not grow with their size."""
+    by_size: dict[int, list[float]] = defaultdict(list)
+    for frame in frames:
+        by_size[len(frame.atoms)].append(frame.energy)
+    means = {n: float(np.mean(energies)) for n, energies in by_size.items()}
+    small, large = min(means), max(means)
+    if large < 1.5 * small or abs(means[large] - means[small]) > 0.1 * abs(means[small]):
+        return []
+    return [
+        f"frames of {small} and of {large} atoms of one composition have about the same energy, "
+        f"{means[small]:.4g} eV ({frames[0].label}, ...): is it an energy per atom?"
+    ]
 
 
 def _far_from_atoms(frames: Sequence[Frame]) -> list[str]:
@@ -220,10 +240,15 @@ def _far_from_atoms(frames: Sequence[Frame]) -> list[str]:
     ]
     if not bound or abs(np.median(bound)) <= ABSURD_SHIFT:
         return []
-    return [
-        f"energies are {np.median(bound):.4g} eV per atom from those of the isolated atoms, and no "
-        "bond is that strong: the two are of different programs, pseudopotentials or units"
-    ]
+    return [far_from_atoms(float(np.median(bound)))]
+
+
+def far_from_atoms(shift: float) -> str:
+    """What to say of energies that are `shift`, eV per atom, beyond those of isolated atoms."""
+    return (
+        f"energies are {shift:.4g} eV per atom from those of the isolated atoms, and no bond is that "
+        "strong: the two are of different programs, pseudopotentials or units"
+    )
 
 
 def _largest_force(frame: Frame) -> float:

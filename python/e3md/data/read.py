@@ -44,7 +44,7 @@ class Frame:
     @property
     def has_labels(self) -> bool:
         """Any label of a weight above 0; an isolated atom's is its energy."""
-        forces = np.isfinite(self.forces).any() and not self.isolated
+        forces = np.isfinite(self.forces).any()
         return bool(np.isfinite(self.energy) or forces or self.stress is not None)
 
 
@@ -97,7 +97,7 @@ def _labelled(frames: list[Frame], remarks: list[str]) -> list[Frame]:
     left_out = [f.label for f in frames if not f.has_labels]
     if left_out:
         remarks.append(f"left out, as all labels have weight 0: {some(left_out)}")
-    if len(left_out) == len(frames):
+    if frames and len(left_out) == len(frames):
         raise DataError("no frame has a label of a weight above 0")
     return [f for f in frames if f.has_labels]
 
@@ -124,12 +124,11 @@ def _frame(atoms: Atoms, entries: Entries, names: Names, keys: DataKeys, file: P
         raise DataError("no atoms")
     _check_structure(atoms)
     stress = _stress(atoms, entries, names, keys)
-    weights = read_weights(entries, "stress" if names.stress else "virial")
+    weights = read_weights(entries)
     isolated = is_isolated(atoms)
     energy = _energy(entries, names, needed=weights.energy > 0)
+    # zero by symmetry, and rarely in the file: nothing to learn or to compare
     forces = _forces(entries, names, needed=weights.forces > 0 and not isolated)
-    if isolated:
-        forces = np.zeros((1, 3))  # by symmetry; such frames rarely have the column
     plain = atoms.copy()
     plain.calc = None
     plain.set_constraint()  # ASE would give zero forces for what they hold
@@ -157,6 +156,11 @@ def _check_structure(atoms: Atoms) -> None:
     for k, periodic in enumerate(atoms.pbc):
         if periodic and not atoms.cell.array[k].any():
             raise DataError(f"periodic in direction {k}, but cell vector {k} is zero")
+    periodic = atoms.cell.array[atoms.pbc]
+    if len(periodic) and np.linalg.matrix_rank(periodic, tol=1e-6) < len(periodic):
+        raise DataError(
+            "the periodic cell vectors lie in one plane or line: the cell has no volume"
+        )
     problem = too_dense(atoms)
     if problem:
         raise DataError(problem)

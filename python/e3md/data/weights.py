@@ -11,8 +11,8 @@ from e3md.data.problems import DataError
 
 # MACE's, and GPUMD's for a whole frame
 _OF_FRAMES = {
-    "config_weight": ("energy", "forces", "stress", "virial"),
-    "weight": ("energy", "forces", "stress", "virial"),
+    "config_weight": ("energy", "forces", "stress"),
+    "weight": ("energy", "forces", "stress"),
     "config_energy_weight": ("energy",),
     "energy_weight": ("energy",),
     "config_forces_weight": ("forces",),
@@ -21,13 +21,13 @@ _OF_FRAMES = {
     "forces_weight": ("forces",),
     "config_stress_weight": ("stress",),
     "stress_weight": ("stress",),
-    "config_virials_weight": ("virial",),
-    "config_virial_weight": ("virial",),
-    "virial_weight": ("virial",),
-    "virials_weight": ("virial",),
+    "config_virials_weight": ("stress",),
+    "config_virial_weight": ("stress",),
+    "virial_weight": ("stress",),
+    "virials_weight": ("stress",),
 }
 _MASK = "force_mask"  # gap_fit's: T leaves an atom out
-WEIGHT_NAMES = {*_OF_FRAMES, _MASK}
+FRAME_WEIGHTS, ATOM_WEIGHTS = set(_OF_FRAMES), {_MASK}
 
 
 class FrameWeights(NamedTuple):
@@ -38,23 +38,23 @@ class FrameWeights(NamedTuple):
     stress: float = 1.0
 
 
-def read_weights(entries: Entries, stress_kind: str) -> FrameWeights:
-    """stress_kind: "stress" or "virial", whichever the label is.
+def read_weights(entries: Entries) -> FrameWeights:
+    """The product of all weights for a label; those of a virial are of the stress.
 
     Raises:
         DataError: for a weight that is no number, or negative.
     """
-    factors = {"energy": 1.0, "forces": 1.0, "stress": 1.0, "virial": 1.0}
+    factors = {"energy": 1.0, "forces": 1.0, "stress": 1.0}
     for name, value in _given(entries.line).items():
         try:
             weight = float(value)
         except (TypeError, ValueError):
             weight = np.nan
         if isinstance(value, bool) or not (np.isfinite(weight) and weight >= 0):
-            raise DataError(f"{name} must be a number of at least 0, not {value!r:.40}")
+            raise DataError(f"{name} must be a number of at least 0, not {str(value)[:40]}")
         for kind in _OF_FRAMES[name.lower()]:
             factors[kind] *= weight
-    return FrameWeights(factors["energy"], factors["forces"], factors[stress_kind])
+    return FrameWeights(**factors)
 
 
 def _given(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from e3md.data.batches import n_edges
 from e3md.data.coverage import pairless_frames, rare_elements, unused_atoms
 from e3md.data.dataset import Sample, build_samples
-from e3md.data.oddities import check_energies, odd_frames
+from e3md.data.oddities import ABSURD_SHIFT, check_energies, far_from_atoms, odd_frames
 from e3md.data.read import DataError, Frame, file_sha256, read_frames
 from e3md.data.split import split
 from e3md.data.statistics import (
@@ -60,6 +60,9 @@ def prepare_data(config: Config, console: Console, initial: InitialModel | None)
     warn(console, odd_frames(every))
     files = _describe_files(config.data, frames["train"])
     frames, isolated = _set_apart(frames, console)
+    for name, given in (("valid", config.data.valid), ("test", config.data.test)):
+        if given and not frames[name]:
+            raise DataError(f"data.{name}: its files hold no frame that can be compared")
     if not frames["valid"]:
         frames["train"], frames["valid"] = split(
             frames["train"], config.data.valid_fraction, config.training.seed
@@ -80,6 +83,8 @@ def prepare_data(config: Config, console: Console, initial: InitialModel | None)
     else:
         reference = _reference(config.data, frames["train"], isolated, console)
     measured = collect_statistics(frames["train"], reference, n_edges(samples["train"]))
+    if config.data.e0s and abs(measured.shift) > ABSURD_SHIFT:
+        warn(console, [far_from_atoms(measured.shift)])
     statistics = initial.statistics if initial else measured
     console.print(_statistics_table(frames, statistics, measured.scale, reference.source))
     return TrainingData(samples, statistics, measured.scale, files, initial)
