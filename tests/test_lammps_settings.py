@@ -169,7 +169,7 @@ def test_a_device_kind_has_kernels_or_not() -> None:
 @pytest.mark.skipif(not missing_cuda(), reason="models run on CUDA here")
 def test_cuda_says_what_is_missing(make_model: MakeModel, tmp_path: Path) -> None:
     model = make_model()
-    with pytest.raises(ValueError, match="device 'cuda' cannot be used") as caught:
+    with pytest.raises(ValueError, match="device 'cuda' is not available") as caught:
         E3Calculator(model, device="cuda")
     assert missing_cuda() in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -66,7 +66,7 @@ torch::Device find_device(const std::string& name) {
   if (!device.is_cuda()) throw Error("unknown device '" + name + "': use cpu, cuda or cuda:N");
   const std::string missing = missing_cuda();
   if (!missing.empty())
-    throw Error("device '" + name + "' cannot be used: " + missing + ". Use device cpu.");
+    throw Error("device '" + name + "' is not available: " + missing + ". Use device cpu.");
   const int n_devices = n_cuda_devices();
   if (device.has_index() && device.index() >= n_devices)
     throw Error("device '" + name + "' does not exist: this machine has " +
