@@ -195,6 +195,7 @@ def test_e0s_of_the_configuration_win(tmp_path: Path, capsys) -> None:
     said = capsys.readouterr().out
     assert "those of data.e0s: isolated atoms are not used" in said
     assert "Ar -1.5000  Kr -2.5000" in said
+    assert "data.e0s: Xe does not occur in data.train" in said
 
 
 def test_e0s_must_cover_the_elements(tmp_path: Path) -> None:

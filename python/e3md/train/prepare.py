@@ -195,6 +195,9 @@ def _reference(
         return reference_energies(train, isolated)
     if isolated:
         console.print("E0s are those of data.e0s: isolated atoms are not used", soft_wrap=True)
+    unused = [symbol for symbol in data.e0s if symbol not in species]
+    if unused:
+        console.print(f"data.e0s: {' '.join(unused)} does not occur in data.train", soft_wrap=True)
     return given_energies(species, data.e0s)
 
 
