@@ -23,7 +23,7 @@ _COORDINATES = (
 _IMAGES = ("ix", "iy", "iz")
 _TIME_PS = {"metal": 1.0, "real": 1e-3}  # unit styles whose length is Å; ps per time unit
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(?![A-Za-z])")  # of labels such as Li, Li1, O_w, S2-
-_ISOTOPES = {"D": "H", "T": "H"}
+_ISOTOPES = {"D": "H", "T": "H"}  # case counts here, unlike in XYZ: a type CO is no cobalt
 
 
 def is_dump(file: TextIO) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
 from e3md.data.entries import Entries, entries_of
@@ -257,8 +258,8 @@ def _numbers(value: Any, name: str) -> NDArray[np.float64]:
 def _matrix(value: Any, name: str) -> NDArray[np.float64]:
     numbers = _numbers(value, name)
     if numbers.size == 6:
-        xx, yy, zz, yz, xz, xy = numbers.ravel()
-        return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        matrix: NDArray[np.float64] = voigt_6_to_full_3x3_stress(numbers.ravel())
+        return matrix
     if numbers.size == 9:
         return numbers.reshape(3, 3)
     raise DataError(f"{name} has {numbers.size} numbers, expected 6 (Voigt) or 9")
