@@ -1,7 +1,6 @@
 """Labelled graphs, built once and kept on disk."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from e3md.data.problems import DataError, raise_listed
 from e3md.data.read import Frame
+from e3md.files import save_archive
 from e3md.graph import AtomGraph, batch_graphs
 from e3md.neighbors import atoms_to_graph
 
@@ -54,18 +54,8 @@ def build_samples(
             errors.append(f"{frame.label}: {error}")
     raise_listed(errors)
     if path:
-        _store(samples, path)
+        save_archive(path, [(tuple(s.graph), tuple(s[1:])) for s in samples])
     return samples
-
-
-def _store(samples: list[Sample], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}")
-    try:
-        torch.save([(tuple(s.graph), tuple(s[1:])) for s in samples], temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _sample(frame: Frame, species: tuple[str, ...], cutoff: float, dtype: torch.dtype) -> Sample:

@@ -1,6 +1,5 @@
 """Checkpoints that are whole or absent, and what a finished run left behind."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import nn
 
 from e3md.data.statistics import Statistics
 from e3md.export import TrainingRecord
+from e3md.files import load_archive, save_archive
 from e3md.model import ModelConfig, build_model
 from e3md.model.committee import Committee
 from e3md.train.settings import Change, Settings
@@ -35,23 +35,18 @@ class RunRecord(BaseModel):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target, flushes to disk, then renames: a kill or a full disk in between
-    leaves the last good checkpoint as it was."""
+    """By the one atomic write: a kill or a full disk leaves the last good checkpoint as it was."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            with temporary.open("wb") as handle:
-                torch.save(checkpoint, handle)
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        save_archive(path, checkpoint)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = load_archive(path)
+        return found
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -137,7 +132,7 @@ def _require(path: Path) -> None:
 def _load_best(folder: Path, record: RunRecord) -> nn.Module:
     _require(folder / BEST)
     model = build_model(record.model, record.statistics, getattr(torch, record.dtype))
-    weights = torch.load(folder / BEST, map_location="cpu", weights_only=True)["state_dict"]
+    weights = load_archive(folder / BEST)["state_dict"]
     prefix = "average."
     model.load_state_dict(
         {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}

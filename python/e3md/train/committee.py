@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
+from e3md.files import write_text
 from e3md.train.checkpoint import LAST, member_folders
 from e3md.train.config import Config, ConfigError
-from e3md.train.files import write_text
 from e3md.train.settings import LIMITS
 
 FINISHED = "finished.json"  # in the folder of a member: the settings it was trained with

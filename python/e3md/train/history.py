@@ -8,7 +8,7 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from e3md.train.files import write_text
+from e3md.files import write_text
 
 METRICS = ("train_loss", "valid_loss", "valid_energy_mae", "valid_forces_mae")
 
@@ -26,7 +26,6 @@ class History(Callback):
         learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
         row = {"epoch": trainer.current_epoch, "learning_rate": float(learning_rate)}
         self.rows.append(row | {key: float(trainer.callback_metrics[key]) for key in METRICS})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         text = io.StringIO()
         writer = csv.DictWriter(text, self.rows[0].keys(), lineterminator="\n")
         writer.writeheader()

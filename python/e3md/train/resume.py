@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.markup import escape
 
 from e3md.data.statistics import Statistics
+from e3md.files import load_archive
 from e3md.train.checkpoint import LAST, RECORD, RunRecord, load_record
 from e3md.train.committee import FINISHED
 from e3md.train.config import Config, ConfigError, TrainingConfig
@@ -40,7 +40,7 @@ def resume_record(config: Config, console: Console) -> RunRecord | None:
     if not (folder / RECORD).is_file():
         raise ConfigError(f"{folder / RECORD}: not there, so {folder} cannot be resumed")
     record, now = load_record(folder), settings_of(config)
-    last = torch.load(folder / LAST, map_location="cpu", weights_only=True)
+    last = load_archive(folder / LAST)
     epochs = last["epoch"] + 1
     before = record.settings or _known_settings(folder, record, now, last, console)
     changes = compare_settings(before, now, epochs)

@@ -16,6 +16,7 @@ from torch import nn
 from e3md.data.batches import BatchSize, Share, training_loader, validation_loader
 from e3md.errors import Compared, Errors, error_rows
 from e3md.export import TrainingRecord
+from e3md.files import write_text
 from e3md.fused.training import Reach
 from e3md.model import build_model
 from e3md.paths import expand
@@ -32,7 +33,6 @@ from e3md.train.committee import check_run_dir, is_finished, mark_finished, memb
 from e3md.train.config import Config, ConfigError, DataConfig, load_config
 from e3md.train.defaults import configure
 from e3md.train.device import missing_cuda
-from e3md.train.files import write_text
 from e3md.train.history import History
 from e3md.train.initial import load_initial
 from e3md.train.module import PotentialTraining
