@@ -25,6 +25,7 @@ from e3md.model.config import ModelConfig
 
 FORMAT_VERSION = 1
 METADATA_FILE = "e3md.json"
+FINISHED, UNFINISHED = "finished", "unfinished"
 
 
 class DataFile(BaseModel):
@@ -45,6 +46,7 @@ class TrainingRecord(BaseModel):
     test_errors: dict[str, float] = {}
     converted_from: str = ""
     shortest_distance: float | None = None  # Å, of the closest atoms in all sets
+    state: str = ""  # FINISHED, or UNFINISHED and how far it got; empty where it is not known
 
 
 def save_model(
@@ -152,7 +154,7 @@ def _remark(tables: Tables, near: ShortRange, trained: Learned | None) -> str:
 def export_run(run_dir: str | Path, output: str | Path, exact: bool = False) -> str:
     """Export the best weights of a training run, of all members of a committee.
 
-    Returns as `save_model`.
+    Returns as `save_model`, with a line before it if the training has not ended.
 
     Raises:
         FileNotFoundError: if the folder holds no finished checkpoint.
@@ -160,4 +162,5 @@ def export_run(run_dir: str | Path, output: str | Path, exact: bool = False) -> 
     from e3md.train.checkpoint import load_run
 
     model, config, statistics, record = load_run(run_dir)
-    return save_model(model, config, statistics, record, output, exact)
+    remark = save_model(model, config, statistics, record, output, exact)
+    return f"{record.state}\n{remark}" if record.state.startswith(UNFINISHED) else remark

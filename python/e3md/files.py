@@ -7,7 +7,8 @@ import re
 import socket
 import time
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,33 @@ def write_bytes(path: str | Path, data: bytes | memoryview) -> None:
         WriteError: naming the file and the reason.
     """
     path = Path(path)
-    try:
+    with _named(path):
         if path.exists() and not path.is_file():
             path.write_bytes(data)
         else:
             with hold():
                 _replace(path.resolve(), data)
+
+
+def make_folder(path: Path) -> None:
+    """With its parents; nothing is said if it is there and can be written to.
+
+    Raises:
+        WriteError: naming it and the reason.
+    """
+    with _named(path):
+        path.mkdir(parents=True, exist_ok=True)
+        # a folder of a disk that is read-only is there, and shows it only by this
+        trial = path / f".trial.{os.getpid()}@{socket.gethostname()}.tmp"
+        trial.touch()
+        trial.unlink()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of the operating system as a WriteError."""
+    try:
+        yield
     except OSError as error:
         found = WriteError(f"cannot write {path}: {error.strerror or error}")
         found.errno = error.errno

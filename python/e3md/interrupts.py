@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import NoReturn
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WARNING = signal.SIGUSR1  # what Slurm is asked to send some time before the limit
@@ -15,14 +16,14 @@ WARNING = signal.SIGUSR1  # what Slurm is asked to send some time before the lim
 class Interrupted(BaseException):
     """A signal ended the command; no Exception, so that nothing takes it for a failure.
 
-    words: what is said of it, one or more lines.
+    words: what is said of it, one or more lines; None where nobody knew more than that it came.
     status: of the process, as a shell has it; 0 after a warning, which a job may go on from.
     """
 
-    def __init__(self, signum: signal.Signals, words: str = "interrupted") -> None:
-        super().__init__(words)
+    def __init__(self, signum: signal.Signals) -> None:
+        super().__init__(signum.name)
         self.signum = signum
-        self.words = words
+        self.words: str | None = None
         self.status = 0 if signum == WARNING else 128 + signum
 
 
@@ -46,8 +47,9 @@ def handled(*more: signal.Signals) -> Iterator[None]:
         yield
         return
     global _arrived
-    _arrived = _Arrived()
     before = {signum: signal.getsignal(signum) for signum in (*ENDING, *more)}
+    if _arrive not in before.values():
+        _arrived = _Arrived()
     try:
         for signum, handler in before.items():
             if handler != signal.SIG_IGN:
@@ -102,5 +104,25 @@ def stop_if_asked() -> None:
     """
     signum = asked()
     if signum is not None:
-        _arrived.raised = True
-        raise Interrupted(signum)
+        stop(signum)
+
+
+def stop(signum: signal.Signals) -> NoReturn:
+    """End here as if the signal had come; those that come from now on change nothing.
+
+    Raises:
+        Interrupted: always.
+    """
+    _arrived.signum, _arrived.raised = signum, True
+    raise Interrupted(signum)
+
+
+@contextmanager
+def said(words: str) -> Iterator[None]:
+    """What to say of an interruption of the block, unless the place it came from knows better."""
+    try:
+        yield
+    except Interrupted as stopped:
+        if stopped.words is None:
+            stopped.words = f"stopped by {stopped.signum.name} {words}"
+        raise

@@ -8,12 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from torch import Tensor
 
 from e3md.data.problems import DataError, raise_listed
 from e3md.data.read import Frame
-from e3md.files import save_archive
+from e3md.files import DamagedFileError, load_archive, save_archive
 from e3md.graph import AtomGraph, batch_graphs
 from e3md.neighbors import atoms_to_graph
 
@@ -42,9 +43,9 @@ def build_samples(
         DataError: listing file and frame of structures without a graph, such as coincident atoms.
     """
     path = cache / f"{_fingerprint(frames, species, cutoff, dtype)}.pt" if cache else None
-    if path and path.is_file():
-        stored = torch.load(path, weights_only=True)
-        return [Sample(AtomGraph(*graph), *labels) for graph, labels in stored]
+    stored = _read_cache(path, len(frames)) if path and path.is_file() else None
+    if stored is not None:
+        return stored
     samples, errors = [], []
     silent = not Console().is_terminal
     for frame in track(frames, title, transient=True, disable=silent):
@@ -56,6 +57,23 @@ def build_samples(
     if path:
         save_archive(path, [(tuple(s.graph), tuple(s[1:])) for s in samples])
     return samples
+
+
+def _read_cache(path: Path, n_frames: int) -> list[Sample] | None:
+    """What the cache holds; None, with a line, if it cannot be used."""
+    try:
+        stored = [Sample(AtomGraph(*graph), *labels) for graph, labels in load_archive(path)]
+        if len(stored) == n_frames:
+            return stored
+        problem = f"{path} holds {len(stored)} graphs, not {n_frames}"
+    except (DamagedFileError, OSError) as error:
+        problem = str(error)
+    except (TypeError, ValueError):
+        problem = f"{path} holds no graphs of this e3md"
+    Console(stderr=True).print(
+        f"[yellow]note:[/] {escape(problem)}: graphs are built again", soft_wrap=True
+    )
+    return None
 
 
 def _sample(frame: Frame, species: tuple[str, ...], cutoff: float, dtype: torch.dtype) -> Sample:
