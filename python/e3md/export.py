@@ -27,6 +27,7 @@ FORMAT_VERSION = 2
 METADATA_FILE = "e3md.json"
 # what the module carries too, so that e3md.json cannot be another model's (cpp/src/metadata.cpp)
 BOUND = ("architecture", "cutoff", "species", "n_layers", "exchange_width", "members", "dtype")
+FINISHED, UNFINISHED = "finished", "unfinished"
 
 
 class DataFile(BaseModel):
@@ -47,6 +48,7 @@ class TrainingRecord(BaseModel):
     test_errors: dict[str, float] = {}
     converted_from: str = ""
     shortest_distance: float | None = None  # Å, of the closest atoms in all sets
+    state: str = ""  # FINISHED, or UNFINISHED and how far it got; empty where it is not known
 
 
 def save_model(
@@ -146,7 +148,7 @@ def _remark(tables: Tables, near: ShortRange, trained: Learned | None) -> str:
 def export_run(run_dir: str | Path, output: str | Path, exact: bool = False) -> str:
     """Export the best weights of a training run, of all members of a committee.
 
-    Returns as `save_model`.
+    Returns as `save_model`, with a line before it if the training has not ended.
 
     Raises:
         FileNotFoundError: if the folder holds no finished checkpoint.
@@ -154,4 +156,5 @@ def export_run(run_dir: str | Path, output: str | Path, exact: bool = False) -> 
     from e3md.train.checkpoint import load_run
 
     model, config, statistics, record = load_run(run_dir)
-    return save_model(model, config, statistics, record, output, exact)
+    remark = save_model(model, config, statistics, record, output, exact)
+    return f"{record.state}\n{remark}" if record.state.startswith(UNFINISHED) else remark
