@@ -23,8 +23,8 @@ def reason(
         return _missing(source, path, python, missing.group(1)), True
     if last.startswith("ImportError: "):
         return (
-            f"{source.program} in the environment of {python} is of a version that cannot be used: "
-            f"{last} (docs/convert.md names one that can)"
+            f"{source.program} in the environment of {python} cannot be imported, or is of a version "
+            f"without what is needed: {last}. docs/convert.md names versions that were tried"
         ), False
     if done.returncode < 0:
         return (

@@ -200,6 +200,18 @@ def double_calculator(path):
     return calculator
 
 
+def restore_couplings(model):
+    """Coupling coefficients in float64 again: a checkpoint holds them rounded to float32."""
+    from e3nn.o3 import wigner_3j
+
+    for module in model.modules():
+        for name, stored in list(module.named_buffers(recurse=False)):
+            if name.startswith("_w3j_"):
+                exact = wigner_3j(*map(int, name.split("_")[2:]), dtype=torch.float64)
+                if torch.allclose(exact, stored.double(), atol=1e-6):
+                    setattr(module, name, exact)
+
+
 def evaluate(path, head, structures):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -207,6 +219,7 @@ def evaluate(path, head, structures):
     # Only now: to sort the weights of checkpoints older than 0.11, sevenn compares coupling
     # coefficients of the file (float32) with ones it makes in the default dtype.
     torch.set_default_dtype(torch.float64)
+    restore_couplings(calculator.model)
     return "float64", with_calculator(structures, calculator)
 
 
