@@ -78,11 +78,13 @@ def read_frames(
     structures = _read_all(paths, remarks)
     entries = [entries_of(atoms, label) for atoms, label, _ in structures]
     names = choose_names(entries, keys, remarks)
+    present = [_present(chosen, held) for chosen, held in zip(names, entries, strict=True)]
+    partial = partial and any(chosen.energy or chosen.forces for chosen in present)
+    if partial:
+        names = present
     frames, errors = [], []
     for (atoms, label, path), held, chosen in zip(structures, entries, names, strict=True):
         try:
-            if partial:
-                chosen = _present(chosen, held)
             frames.append(_frame(atoms, held, chosen, keys, path, partial))
         except DataError as error:
             errors.append(f"{label}: {error}")
@@ -113,16 +115,15 @@ def _present(names: Names, entries: Entries) -> Names:
 def _check_present(
     frames: Sequence[Frame], entries: Sequence[Entries], keys: DataKeys, remarks: list[str]
 ) -> None:
-    """Refuse a set without any label, or without one that was asked for; say what is partly there."""
+    """Refuse a set without a label that was asked for; say which ones not all frames have."""
     asked = {"energy": keys.energy, "forces": keys.forces, "stress": keys.stress or keys.virial}
     for what, key in asked.items():
         n = sum(_is_known(getattr(f, what)) for f in frames)
         if key and not n:
             raise DataError(f"{entries[0].label}: no '{brief(key)}', nor in any other frame")
         if what != "stress" and n < len(frames):
-            remarks.append(f"{what}: known in {n} of {len(frames)} frames")
-    if not any(frame.has_labels for frame in frames):
-        raise DataError(f"{entries[0].label}: {_missing('energy', entries[0])}")
+            why = "" if n else f": {_missing(what, entries[0])}"
+            remarks.append(f"{what}: known in {n} of {len(frames)} frames{why}")
 
 
 def _is_known(label: float | NDArray[np.float64] | None) -> bool:

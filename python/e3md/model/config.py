@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from e3md.data.problems import brief
 
-
 # Bounds that no model in use comes near; a file that names more is a mistake, and would end in the
 # memory of the machine and not in words.
 WIDEST = 8192
