@@ -112,7 +112,7 @@ def train(
         Path | None, typer.Argument(help="YAML file, see docs/training.md; or give --data")
     ] = None,
     data: Annotated[
-        list[Path] | None, typer.Option(help="extxyz files to learn from; the rest is chosen")
+        list[Path] | None, typer.Option(help="files to learn from; the rest is chosen")
     ] = None,
     valid: Annotated[
         list[Path] | None, typer.Option(help="with --data: files to choose the best weights by")
@@ -145,7 +145,7 @@ def train(
     else:
         keys = DataKeys(energy=energy_key, forces=forces_key, stress=stress_key, virial=virial_key)
         files = DataConfig(train=data or [], valid=valid or [], test=test or [], keys=keys)
-        train_data(files, output, resume)
+        train_data(files.absolute(Path()), output, resume)
 
 
 @app.command()
@@ -198,7 +198,9 @@ def info(
 @app.command()
 def evaluate(
     model: ModelFile,
-    data: Annotated[Path, typer.Argument(help="extxyz file with reference energies and forces")],
+    data: Annotated[
+        list[Path], typer.Argument(help="files with reference labels, of any format ASE reads")
+    ],
     json: Annotated[Path | None, typer.Option(help="write the errors to this file")] = None,
     plots: Annotated[Path | None, typer.Option(help="write parity plots to this folder")] = None,
     energy_key: EnergyKey = None,
