@@ -1,7 +1,6 @@
 """Runs an extraction script in the environment of another program."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from e3md.convert.extract import neutral_file
 from e3md.convert.neutral import ConversionError
 from e3md.convert.sources import Source
+from e3md.processes import run
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Peer:
         if self.head is not None:
             command += ["--head", self.head]
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = run(command, environment)
         if done.returncode:
             raise ConversionError(_reason(self, done.stderr))
 
