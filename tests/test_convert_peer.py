@@ -1,18 +1,15 @@
 """What users are told when the other program, or its interpreter, fails: a line and a log."""
 
-import os
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
-from e3md.convert import ConversionError, peer
+from e3md.convert import ConversionError
 from e3md.convert.extract import neutral_file
 from e3md.convert.interpreter import interpreter
 from e3md.convert.peer import Peer
@@ -138,46 +135,6 @@ def test_the_child_does_not_see_our_packages(failure: Run, monkeypatch) -> None:
     assert "paths: False" in failure(
         "import sys; sys.exit(f'paths: {\"/somewhere/of/ours\" in sys.path}')"
     )
-
-
-SLEEPER = """
-import sys
-from pathlib import Path
-from e3md.convert import peer
-from e3md.convert.sources import SOURCES, Source
-folder = Path(sys.argv[1])
-Source.script = property(lambda _: folder / "script.py")
-peer.Peer(SOURCES["mace"], folder, Path(sys.executable), folder / "m.log").extract(folder / "out")
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_child_too(tmp_path: Path, number: signal.Signals) -> None:
-    (tmp_path / "script.py").write_text(
-        "import os, sys, time\n"
-        "path = os.path.join(sys.argv[2], 'pid')\n"
-        "open(path + '_', 'w').write(str(os.getpid()))\n"
-        "os.rename(path + '_', path)\n"
-        "time.sleep(600)\n"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", SLEEPER, str(tmp_path)])
-    pid = tmp_path / "pid"
-    deadline = time.monotonic() + 120
-    while not pid.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    child = int(pid.read_text())
-    parent.send_signal(number)
-    assert parent.wait(60) != 0
-    with pytest.raises(ProcessLookupError):
-        os.kill(child, 0)
-
-
-def test_the_main_thread_keeps_its_handler() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with peer._ending_with_us():
-        assert signal.getsignal(signal.SIGTERM) is not before
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 SEVENN = """

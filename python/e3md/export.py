@@ -98,7 +98,7 @@ def save_model(
         "training": record.model_dump(mode="json"),
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
-    module.bound = json.dumps({key: metadata[key] for key in BOUND})
+    setattr(module, "bound", json.dumps({key: metadata[key] for key in BOUND}))  # noqa: B010
     scripted = torch.jit.script(module.eval())
     write_bytes(path, pack(scripted, metadata, METADATA_FILE))
     return remark

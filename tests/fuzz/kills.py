@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +42,9 @@ class Outcome:
     problems: list[str] = field(default_factory=list)
 
 
-def kill_runs(n: int, seed: int, folder: Path, epochs: int = 40) -> Outcome:
+def kill_runs(
+    n: int, seed: int, folder: Path, epochs: int = 40, after_each: Callable[[str], None] = print
+) -> Outcome:
     """Kill trainings n times in all.
 
     epochs: of a run; with more of them more kills fall into epochs.
@@ -62,6 +64,7 @@ def kill_runs(n: int, seed: int, folder: Path, epochs: int = 40) -> Outcome:
             outcome.problems.append(f"{run.name}: did not resume: {resumed}")
         else:
             outcome.problems += [f"{run.name}: {line}" for line in _differences(whole, run)]
+        after_each(f"{outcome.kills.total()} kills, {len(outcome.problems)} problems")
     return outcome
 
 

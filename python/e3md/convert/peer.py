@@ -1,10 +1,7 @@
 """Runs an extraction script in the environment of another program."""
 
-import signal
 import subprocess
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from e3md.convert.interpreter import environment
 from e3md.convert.neutral import ConversionError
 from e3md.convert.reason import reason
 from e3md.convert.sources import Source
+from e3md.processes import run
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,7 @@ class Peer:
         command = [str(self.python), str(self.source.script), task, str(self.path), *arguments]
         if self.head is not None:
             command += ["--head", self.head]
-        with _ending_with_us():
-            done = subprocess.run(
-                command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True,
-                encoding="utf-8", errors="replace", check=False,
-            )  # fmt: skip
+        done = run(command, environment())
         if done.returncode:
             raise ConversionError(self._explain(done))
 
@@ -85,26 +79,6 @@ class Peer:
                 f"{words} (what else it said could not be written to {self.log}: {error.strerror})"
             )
         return f"{words}\nEverything that it said is in {self.log}"
-
-
-@contextmanager
-def _ending_with_us() -> Iterator[None]:
-    """SIGTERM ends this process by an exception, on which subprocess kills its child.
-
-    Ctrl-C does so without help. Signals can be handled in the main thread alone.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def leave(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def references(arrays: dict[str, NDArray]) -> list[Reference]:
