@@ -1,8 +1,10 @@
-"""Trained weights to a model file."""
+"""Trained weights to a model file: the only module that knows TorchScript."""
 
 import dataclasses
 import datetime
 import json
+import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,6 @@ from torch import nn
 
 from e3md import __version__
 from e3md.data.statistics import Statistics
-from e3md.files import write_bytes
 from e3md.fused.committee import tabulated_committee
 from e3md.fused.knots import TableError, Tables, tabulated
 from e3md.fused.short_range import LEARNED, Learned, ShortRange, learned, short_range
@@ -21,12 +22,9 @@ from e3md.fused.training import Reach
 from e3md.model.build import network_dtype, set_dtype
 from e3md.model.committee import Committee, members_of
 from e3md.model.config import ModelConfig
-from e3md.model_archive import pack
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 1
 METADATA_FILE = "e3md.json"
-# what the module carries too, so that e3md.json cannot be another model's (cpp/src/metadata.cpp)
-BOUND = ("architecture", "cutoff", "species", "n_layers", "exchange_width", "members", "dtype")
 FINISHED, UNFINISHED = "finished", "unfinished"
 
 
@@ -75,7 +73,7 @@ def save_model(
         model.cpu().eval(), config.cutoff, statistics.species, exact, reach
     )
     set_dtype(module, dtype)
-    metadata: dict[str, Any] = {
+    metadata = {
         "format_version": FORMAT_VERSION,
         "e3md_version": __version__,
         "torch_version": torch.__version__,
@@ -98,9 +96,17 @@ def save_model(
         "training": record.model_dump(mode="json"),
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
-    setattr(module, "bound", json.dumps({key: metadata[key] for key in BOUND}))  # noqa: B010
     scripted = torch.jit.script(module.eval())
-    write_bytes(path, pack(scripted, metadata, METADATA_FILE))
+    path = Path(path)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".pt", delete=False) as handle:
+        temporary = Path(handle.name)
+    try:
+        files = {METADATA_FILE: json.dumps(metadata, indent=2, ensure_ascii=False)}
+        torch.jit.save(scripted, str(temporary), _extra_files=files)
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return remark
 
 
