@@ -16,8 +16,8 @@ from rich.progress import track
 
 from e3md.analysis import RadialDistribution, Trajectory, read_trajectory
 from e3md.data.read import file_sha256
+from e3md.files import write_text
 from e3md.lammps_run import run_input, write_data
-from e3md.train.files import write_text
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from e3md.errors import Errors
-from e3md.train.files import write_text
+from e3md.files import write_text
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -20,7 +20,7 @@ from protocols import Family
 from records import RESULTS, Result, read_results
 
 from e3md.errors import Errors
-from e3md.train.files import write_text
+from e3md.files import write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- begin: written by benchmarks/accuracy/tables.py -->", "<!-- end -->"

@@ -24,9 +24,9 @@ from e3md.data.split import split
 from e3md.errors import Errors
 from e3md.evaluate import evaluate
 from e3md.export import export_run
+from e3md.files import write_text
 from e3md.train.checkpoint import LAST, load_run
 from e3md.train.config import Config, load_config
-from e3md.train.files import write_text
 from e3md.train.report import read_metrics
 from e3md.train.run import METRICS, train
 
