@@ -5,7 +5,7 @@
 #      "Float did not match Double": to sort the weights of files older than 0.11 it compares coupling
 #      coefficients of the file (float32) with ones that e3nn makes in the default dtype.
 #   2. With float32 as default they load; model.double() then leaves the coupling coefficients rounded to
-#      float32 (1.5e-8 off), which shifts forces of l3i5 by 1e-9 eV/Å in float64.
+#      float32 (1.5e-8 off).
 # Seen: RuntimeError, Float did not match Double, twice; then a largest rounding of 1.5e-08.
 set -euo pipefail
 folder=$(mktemp -d)

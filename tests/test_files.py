@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from conftest import random_statistics, small_config
+from e3md.export import TrainingRecord, save_model
 from e3md.files import (
     ABANDONED,
     DamagedFileError,
@@ -22,6 +24,7 @@ from e3md.files import (
     write_bytes,
     write_text,
 )
+from e3md.model import build_model
 
 
 def _names(folder: Path) -> list[str]:
@@ -137,3 +140,24 @@ def test_a_folder_or_no_file_is_no_archive(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing"):
         with pytest.raises(OSError, match=str(path)):
             load_archive(path)
+
+
+def test_a_model_file_is_whole_or_as_it_was_on_a_full_disk(tmp_path: Path, monkeypatch) -> None:
+    config, statistics = small_config("schnet"), random_statistics(("Li",))
+    path = tmp_path / "model.pt"
+    path.write_text("older")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WriteError, match=r"cannot write .*model\.pt: No space left on device"):
+        save_model(
+            build_model(config, statistics, torch.float32),
+            config,
+            statistics,
+            TrainingRecord(),
+            path,
+        )
+    assert path.read_text() == "older"
+    assert [p.name for p in tmp_path.iterdir()] == ["model.pt"]

@@ -1,6 +1,7 @@
 """A configuration says what it means, or its message names the key."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,48 @@ def test_cuda_without_a_device_or_kernels_is_refused(tmp_path: Path) -> None:
     path.write_text("data: {train: [a.xyz]}\ntraining: {device: cuda}\n")
     with pytest.raises(ConfigError, match=r"training\.device: cuda, but"):
         train(path)
+
+
+def _refusal(folder: Path, text: str) -> str:
+    path = folder / "odd.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"odd\.yaml") as error:
+        load_config(path)
+    assert len(str(error.value)) < 1000
+    return str(error.value)
+
+
+@pytest.mark.parametrize("levels", [4, 9])
+def test_aliases_of_aliases_are_not_expanded(levels: int, tmp_path: Path) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    for k in range(1, levels):
+        lines.append(f"a{k}: &a{k} [{', '.join(9 * [f'*a{k - 1}'])}]")
+    text = "\n".join(lines) + f"\ndata: {{train: *a{levels - 1}}}\n"
+    start = time.monotonic()
+    _refusal(tmp_path, text)
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "data: " + "[" * 300 + "]" * 300, "a: &a [*a]"])
+def test_lists_within_lists_end_in_words(text: str, tmp_path: Path) -> None:
+    _refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("model", "channels", 10**9),
+        ("model", "n_layers", 10**6),
+        ("model", "cutoff", 1e6),
+        ("model", "radial_hidden", [10**9]),
+        ("training", "threads", 10**6),
+        ("training", "members", 10**9),
+        ("training", "batch_size", 10**18),
+    ],
+)
+def test_sizes_that_no_run_has_are_named(
+    section: str, key: str, value: object, tmp_path: Path
+) -> None:
+    sections = {"data": {"train": ["a.xyz"]}, "run_dir": "run", section: {key: value}}
+    sections.setdefault("model", {})
+    assert f"{section}.{key}" in _refusal(tmp_path, yaml.safe_dump(sections))

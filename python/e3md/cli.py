@@ -175,7 +175,7 @@ def convert(
         Path | None, typer.Option(help="interpreter of an environment with the other program")
     ] = None,
     trust_source: Annotated[
-        bool, typer.Option("--trust-source", help="allow pickles, which run code when read")
+        bool, typer.Option("--trust-source", help="allow pickles and TorchScript, whose code runs")
     ] = False,
 ) -> None:
     """Convert a MACE, NequIP, SevenNet, Nequix, SchNetPack or matgl model, weight for weight."""

@@ -15,6 +15,7 @@ from e3md.data.problems import DataError
 from e3md.data.read import DataKeys, Frame, read_frames
 from e3md.data.sources import expand_globs, short_names
 from e3md.errors import Compared, Errors, collect_errors, error_rows
+from e3md.files import write_text
 
 
 class FileErrors(Errors):
@@ -54,8 +55,7 @@ def evaluate(
     errors = _collect(frames, compared, names)
     _print(errors, model, names.values(), console)
     if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(errors.model_dump_json(indent=2) + "\n")
+        write_text(json_path, errors.model_dump_json(indent=2) + "\n")
     for picture in _draw(compared, errors, plots_dir) if plots_dir else []:
         console.print(f"wrote {picture}", soft_wrap=True, markup=False)
     return errors

@@ -2,9 +2,8 @@
 
 import dataclasses
 import datetime
+import io
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import nn
 
 from e3md import __version__
 from e3md.data.statistics import Statistics
+from e3md.files import write_bytes
 from e3md.fused.committee import tabulated_committee
 from e3md.fused.knots import TableError, Tables, tabulated
 from e3md.fused.short_range import LEARNED, Learned, ShortRange, learned, short_range
@@ -97,16 +97,10 @@ def save_model(
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
     scripted = torch.jit.script(module.eval())
-    path = Path(path)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".pt", delete=False) as handle:
-        temporary = Path(handle.name)
-    try:
-        files = {METADATA_FILE: json.dumps(metadata, indent=2, ensure_ascii=False)}
-        torch.jit.save(scripted, str(temporary), _extra_files=files)
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files = {METADATA_FILE: json.dumps(metadata, indent=2, ensure_ascii=False)}
+    archive = io.BytesIO()  # torch's own writer ends the process where a disk is full
+    torch.jit.save(scripted, archive, _extra_files=files)
+    write_bytes(path, archive.getbuffer())
     return remark
 
 

@@ -19,6 +19,7 @@ from e3md.check.smoothness import cutoff
 from e3md.check.subject import Subject, read_subject
 from e3md.check.symmetry import inversion, rotation
 from e3md.check.tables import tables
+from e3md.files import write_text
 from e3md.neighbors import cell_volume
 
 Check = Callable[[Subject], CheckResult]
@@ -64,8 +65,7 @@ def check_and_print(
         results.append(result)
         _print(result, console)
     if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(to_json(results), encoding="utf-8")
+        write_text(json_path, to_json(results))
     picture.parent.mkdir(parents=True, exist_ok=True)
     plot_pairs(subject.curves, picture)
     console.print(f"pair curves: {picture}", highlight=False, soft_wrap=True)

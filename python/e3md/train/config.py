@@ -1,6 +1,7 @@
 """The training configuration: what a YAML file may say, and messages that name the key at fault."""
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -209,13 +210,23 @@ def load_config(path: Path) -> Config:
     try:
         return Config.model_validate(values).absolute(path.resolve().parent)
     except ValidationError as error:
-        lines = shorten([_explain(item) for item in error.errors()])
+        lines = shorten([_explain(item) for item in _one_of_each(error.errors())])
         raise ConfigError(f"{path}:\n  " + "\n  ".join(lines)) from None
 
 
 ARCHITECTURES: dict[str, type[BaseModel]] = {
     "nequip": NequIPConfig, "mace": MACEConfig, "schnet": SchNetConfig, "so3net": SO3NetConfig,
 }  # fmt: skip
+
+
+def _one_of_each(items: Iterable[Any]) -> list[Any]:
+    """Of entries of one list with one fault, the first."""
+    found: dict[tuple, Any] = {}
+    for item in items:
+        *section, last = item["loc"]
+        place = (*section, "") if isinstance(last, int) else item["loc"]
+        found.setdefault((place, item["msg"]), item)
+    return list(found.values())
 
 
 def _explain(item: Any) -> str:
