@@ -143,3 +143,9 @@ def test_sizes_that_no_run_has_are_named(
     sections = {"data": {"train": ["a.xyz"]}, "run_dir": "run", section: {key: value}}
     sections.setdefault("model", {})
     assert f"{section}.{key}" in _refusal(tmp_path, yaml.safe_dump(sections))
+
+
+@pytest.mark.parametrize("key", ["mace", "nequip"])
+def test_a_key_named_as_an_architecture_is_unknown(key: str, tmp_path: Path) -> None:
+    text = yaml.safe_dump({"data": {"train": ["a.xyz"]}, key: {"channels": 8}})
+    assert f"{key}: unknown key" in _refusal(tmp_path, text)

@@ -223,14 +223,15 @@ def _one_of_each(items: Iterable[Any]) -> list[Any]:
     """Of entries of one list with one fault, the first."""
     found: dict[tuple, Any] = {}
     for item in items:
-        *section, last = item["loc"]
-        place = (*section, "") if isinstance(last, int) else item["loc"]
+        place = tuple("" if isinstance(part, int) else part for part in item["loc"])
         found.setdefault((place, item["msg"]), item)
     return list(found.values())
 
 
 def _explain(item: Any) -> str:
-    where = [brief(str(part)) for part in item["loc"] if part not in ARCHITECTURES]
+    # pydantic names the architecture between the section and its key
+    named = [p for n, p in enumerate(item["loc"]) if not (n == 1 and p in ARCHITECTURES)]
+    where = [brief(str(part)) for part in named]
     key = ".".join(where)
     if item["type"] == "extra_forbidden":
         close = difflib.get_close_matches(where[-1], _known_keys(item["loc"]), n=1)
