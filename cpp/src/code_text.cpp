@@ -12,8 +12,8 @@ namespace {
 /// What no exported model comes near, and what keeps the compiler's recursions shallow.
 constexpr size_t kLongestLine = 10'000, kDeepest = 32, kFurthestIn = 60;
 
-const std::set<std::string_view> kRefusedWords{
-    "__setstate__", "__getstate__", "elif", "lambda", "with", "global", "print", "assert", "raise"};
+const std::set<std::string_view> kRefusedWords{"__setstate__", "elif",  "lambda", "with",
+                                               "global",       "print", "assert", "raise"};
 const std::set<std::string_view> kPlainCalls{
     "annotate", "unchecked_cast", "uninitialized", "range", "getattr", "int", "float", "bool"};
 /// Calls that take text. A text elsewhere could be made long while the code is compiled.
