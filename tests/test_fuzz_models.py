@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from e3md.demo import MODEL_PATH
 from fuzz.models import DAMAGE, Model, cases, gives_the_same, sound_models, write_archive
-from fuzz.runner import Case, fuzz
+from fuzz.runner import Case, Verdict, fuzz, run_case
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
 
 def test_damaged_files_are_refused_or_mean_the_same(make_case: Callable[[int], Case]) -> None:
     tally = fuzz(make_case, range(60))
-    assert tally.ok, tally
+    assert tally.ok, str(tally)
 
 
 def test_archives_written_anew_mean_the_same(models: list[Model], tmp_path: Path) -> None:
@@ -45,3 +47,25 @@ def test_every_kind_damages_its_file(kind: str, models: list[Model], tmp_path: P
         assert contents[0] == contents[1]  # the seed makes it again
         changed += contents[0] != model.data
     assert changed == len(models)
+
+
+@pytest.mark.parametrize("value", [-3_000_000, 25, 1_000_000, 2**40])
+@pytest.mark.parametrize("column", [0, 1, 2])
+def test_a_wrong_harmonic_is_refused(
+    column: int, value: int, models: list[Model], tmp_path: Path
+) -> None:
+    """Also where every CRC is right."""
+    model = next(m for m in models if m.name == MODEL_PATH.stem)
+    buffers = dict(torch.jit.load(MODEL_PATH).named_buffers())
+    name = next(n for n in buffers if n.endswith("harmonic_index"))
+    content = buffers[name].numpy().tobytes()
+    changed = buffers[name].clone()
+    changed[3, column] = value
+    records = {
+        n: changed.numpy().tobytes() if c == content else c for n, c in model.records.items()
+    }
+    assert records != model.records
+    file = tmp_path / "wrong.pt"
+    write_archive(file, records)
+    outcome = run_case(Case(0, "integers", file, lambda: gives_the_same(file, model)))
+    assert outcome.verdict is Verdict.refused, outcome

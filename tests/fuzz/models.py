@@ -107,10 +107,12 @@ def change_header(model: Model, file: Path, rng: np.random.Generator) -> str:
     data, mark = bytearray(model.data), HEADERS[rng.integers(len(HEADERS))]
     found = [m.start() for m in re.finditer(re.escape(mark), model.data)] or [len(data) - 22]
     start = found[rng.integers(len(found))] + int(rng.integers(0, 46))
-    new = rng.choice([bytes(8), b"\xff" * 8, rng.bytes(8)])[: rng.integers(1, 9)]
-    data[start : start + len(new)] = new
-    file.write_bytes(data[: len(model.data)])
-    return f"{new!r} at byte {start}"
+    place = slice(min(start, len(data) - 1), min(start + int(rng.integers(1, 9)), len(data)))
+    n = len(data[place])
+    new = (bytes(n), b"\xff" * n, rng.bytes(n))[rng.integers(3)]
+    data[place] = new if data[place] != new else bytes(byte ^ 0xFF for byte in new)
+    file.write_bytes(data)
+    return f"{bytes(data[place])!r} at byte {place.start}"
 
 
 def exchange(model: Model, file: Path, rng: np.random.Generator) -> str:

@@ -13,7 +13,7 @@ process that forks must not have started OpenMP's threads (OMP_NUM_THREADS=1, se
         return case
 
     tally = fuzz(cases(folder), range(200))
-    assert tally.ok, tally
+    assert tally.ok, str(tally)
 """
 
 import contextlib
