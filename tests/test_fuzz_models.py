@@ -1,6 +1,7 @@
 """Damaged model files are refused by name, or mean what the sound one does; more by `fuzz`."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from e3md.demo import MODEL_PATH
 from fuzz.models import DAMAGE, Model, cases, gives_the_same, sound_models, write_archive
-from fuzz.runner import Case, Verdict, fuzz, run_case
+from fuzz.runner import GOOD, Case, Verdict, fuzz, run_case
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,16 @@ def test_a_wrong_harmonic_is_refused(
     write_archive(file, records)
     outcome = run_case(Case(0, "integers", file, lambda: gives_the_same(file, model)))
     assert outcome.verdict is Verdict.refused, outcome
+
+
+@pytest.mark.parametrize("end", [".py", ".debug_pkl", "data.pkl", "e3md.json", "records.txt"])
+def test_no_record_needs_to_be_text(end: str, models: list[Model], tmp_path: Path) -> None:
+    """An error that quotes a file says what is wrong in words all the same."""
+    for model in models:
+        garbled = {
+            n: b"\xb6\xff \x80\n" if n.endswith(end) else c for n, c in model.records.items()
+        }
+        file = tmp_path / "garbled.pt"
+        write_archive(file, garbled)
+        outcome = run_case(Case(0, end, file, partial(gives_the_same, file, model)))
+        assert outcome.verdict in GOOD, outcome
