@@ -22,6 +22,14 @@ from e3md.model import (
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# pip's MPI waits by polling. Here are more ranks than cores: who waits sleeps, and lets others work.
+for _name, _value in {
+    "MPIR_CVAR_CH4_PROGRESS_THROTTLE": "1",
+    "MPIR_CVAR_CH4_PROGRESS_THROTTLE_NO_PROGRESS_COUNT": "10",
+    "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",
+}.items():
+    os.environ.setdefault(_name, _value)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:

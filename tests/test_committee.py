@@ -18,6 +18,7 @@ from e3md import E3Calculator
 from e3md._core import Potential, read_metadata
 from e3md.evaluate import evaluate
 from e3md.export import METADATA_FILE, export_run
+from e3md.files import write_text
 from e3md.train.checkpoint import LAST, load_run
 from e3md.train.config import ConfigError
 from e3md.train.run import METRICS, train
@@ -231,7 +232,7 @@ def test_a_resumed_committee_skips_the_members_it_has(tmp_path: Path) -> None:
 
 def _stop_at(path: Path, rows: int):
     def write(target: Path, text: str) -> None:
-        target.write_text(text)
+        write_text(target, text)
         if target == path and len(text.splitlines()) > rows:
             raise InterruptedError
 

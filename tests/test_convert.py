@@ -4,8 +4,10 @@ tests/data/neutral holds random-weight models of other programs in neutral form,
 forces and stresses those programs computed (benchmarks/parity/fixture.py writes them).
 """
 
-import pickle
-import zipfile
+import dataclasses
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import ase.io
@@ -19,8 +21,9 @@ from e3md import E3Calculator
 from e3md.convert import ConversionError, Neutral, build, convert
 from e3md.convert.check import compare
 from e3md.convert.extract import neutral_file
+from e3md.convert.learned import doubtful_elements
 from e3md.convert.peer import Reference, references
-from e3md.convert.sources import SOURCES, Source, detect
+from e3md.convert.sources import SOURCES, Source
 from e3md.export import TrainingRecord, save_model
 from e3md.lammps_run import LammpsCase, run_lammps
 from e3md.structures import perturbed_structures
@@ -59,7 +62,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_numbers_are_those_of_the_program(fixture: Path, models: dict[str, Path]) -> None:
     _, dtype, given = read_fixture(fixture)
     assert len(given) == 10
-    difference = compare(models[fixture.stem], given)
+    difference = compare(models[fixture.stem], given, "the program")
     assert difference.largest_force > 1e-3
     assert difference.within(dtype), difference
 
@@ -190,21 +193,114 @@ def test_an_interpreter_without_the_program_is_named(
         convert(tmp_path / "x.model", tmp_path / "m.pt", trust_source=True)
 
 
-class Trap:
-    def __reduce__(self):
-        return (pytest.fail, ("the pickle was loaded",))
+@pytest.mark.parametrize("name", ["energy", "forces", "stress"])
+def test_a_program_that_gives_nan_is_named(models: dict[str, Path], name: str) -> None:
+    given = read_fixture(FIXTURES[0])[2]
+    k = next(k for k, reference in enumerate(given) if reference.stress is not None)
+    given[k] = dataclasses.replace(given[k], **{name: getattr(given[k], name) * np.nan})
+    with pytest.raises(ConversionError, match=f"mace-torch itself gives {name}.*structure {k}"):
+        compare(models[FIXTURES[0].stem], given, "mace-torch")
 
 
-def test_files_are_told_apart_without_loading_them(tmp_path: Path) -> None:
-    path = tmp_path / "x.model"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("x/data.pkl", b"cmace.modules.models\nScaleShiftMACE\n.")
-    assert detect(path).name == "mace"
-    path.write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(ConversionError, match="not a model of mace-torch"):
-        detect(path)
-    with pytest.raises(ConversionError, match="no such file"):
-        detect(tmp_path / "none.model")
+def test_a_weight_that_is_nan_is_named() -> None:
+    neutral, *_ = read_fixture(FIXTURES[0])
+    name = next(name for name, weight in neutral.weights.items() if weight.is_floating_point())
+    neutral.weights[name] = neutral.weights[name] * float("nan")
+    with pytest.raises(ConversionError, match=f"weight '{name}'.* not finite"):
+        build(neutral)
+
+
+def test_a_model_that_is_a_constant_is_refused(echo, tmp_path: Path) -> None:
+    """As matgl's SO3Net of one element, whose embedding is zero and stays so."""
+    path = echo(0.0)
+    header, arrays = neutral_file.read(path)
+    for name in arrays:
+        quiet = name.startswith("weights/") and ("readout" in name or name.endswith("embedding"))
+        if quiet or name.endswith((".forces", ".stress")):
+            arrays[name] = np.zeros_like(arrays[name])
+    energies = _energies_of_atoms(header, arrays)
+    arrays |= {f"references/{k}.energy": np.array(e) for k, e in enumerate(energies)}
+    neutral_file.write(tmp_path / "constant", header, arrays)
+    with pytest.raises(
+        ConversionError, match="all forces of this model are zero, in mace-torch too"
+    ):
+        convert(tmp_path / "constant", tmp_path / "m.pt", trust_source=True)
+    assert not (tmp_path / "m.pt").exists()
+
+
+def _energies_of_atoms(header: dict, arrays: dict[str, np.ndarray]) -> list[float]:
+    weights = {k[8:]: torch.from_numpy(v) for k, v in arrays.items() if k.startswith("weights/")}
+    about = (header["source"], header["version"], header["dtype"], header["hyperparameters"])
+    found = build(Neutral(*about, weights))
+    references_ = {k[11:]: v for k, v in arrays.items() if k.startswith("references/")}
+    e0s = dict(zip(found.statistics.species, found.statistics.e0s, strict=True))
+    shift = found.statistics.shift
+    return [
+        sum(e0s[s] + shift for s in atoms.symbols)
+        for atoms in neutral_file.unpack_structures(references_)
+    ]
+
+
+def test_elements_that_were_never_learned_are_named(models: dict[str, Path]) -> None:
+    stem = "matgl_default"
+    statistics = build(read_fixture(next(f for f in FIXTURES if f.stem == stem))[0]).statistics
+    assert doubtful_elements(models[stem], statistics) == []
+    without = dataclasses.replace(statistics, e0s=(0.0, *statistics.e0s[1:]))
+    (doubt,) = doubtful_elements(models[stem], without)
+    assert f"have a reference energy and {statistics.species[0]} none" in doubt
+
+
+def test_an_element_without_forces_is_named(tmp_path: Path) -> None:
+    neutral, *_ = read_fixture(next(f for f in FIXTURES if f.stem == "matgl_default"))
+    neutral.weights["embedding"] = neutral.weights["embedding"].clone()
+    neutral.weights["embedding"][0] = 0.0
+    found = build(neutral)
+    path = tmp_path / "m.pt"
+    save_model(found.model, found.config, found.statistics, TrainingRecord(), path, exact=True)
+    (doubt,) = doubtful_elements(path, found.statistics)
+    assert doubt.startswith(f"atoms of {found.statistics.species[0]} exert no force")
+
+
+@pytest.mark.parametrize("output", [".", "nowhere/m.pt"])
+def test_an_output_that_cannot_be_written_is_said_first(echo, tmp_path: Path, output: str) -> None:
+    with pytest.raises(ConversionError, match="cannot be written"):
+        convert(echo(0.0), tmp_path / output, trust_source=True)
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=lambda source: source.name)
+def test_all_that_runs_code_needs_trust(source: Source) -> None:
+    """Pickles and TorchScript do when they are read; JSON and numpy arrays do not."""
+    assert source.runs_code == (source.name != "nequix")
+
+
+NEQUIX = {
+    "cutoff": 5.0, "hidden_irreps": "8x0e", "lmax": 1, "n_layers": 1, "radial_basis_size": 4,
+    "radial_mlp_size": 4, "radial_mlp_layers": 1, "radial_polynomial_p": 6.0,
+    "index_weights": False, "layer_norm": True, "scale": 1.0, "shift": 0.0,
+    "avg_n_neighbors": 9.0, "atomic_numbers": [1, 8],
+}  # fmt: skip
+
+
+def extract_nequix(folder: Path, **keys: object) -> subprocess.CompletedProcess[str]:
+    (folder / "x.nqx").write_text(json.dumps({**NEQUIX, **keys}) + "\n")
+    script, files = SOURCES["nequix"].script, [str(folder / "x.nqx"), str(folder / "out")]
+    command = [sys.executable, str(script), "extract", *files]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_nequix_keys_of_a_run_are_passed_over(tmp_path: Path) -> None:
+    keys = {
+        "kernel": True, "wandb_run_id": "3k2", "run_id": 7, "seed": 0, "data_seed": 1,
+        "log_every": 3, "ema_decay": 0.99, "some_path": "/x", "hessian_weight": 1.0, "notes": "",
+    }  # fmt: skip
+    assert extract_nequix(tmp_path, **keys).returncode == 0
+    assert neutral_file.read(tmp_path / "out")[0]["hyperparameters"]["cutoff"] == 5.0
+
+
+@pytest.mark.parametrize("key", ["activation", "zbl", "attention", "n_heads", "spin_embedding"])
+def test_nequix_keys_of_the_function_are_refused(tmp_path: Path, key: str) -> None:
+    done = extract_nequix(tmp_path, **{key: 3})
+    assert done.stderr.strip() == f"unsupported: {key} = 3"
 
 
 def test_neutral_files_are_safetensors(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from e3md.convert.detect import detect
 from e3md.convert.extract import neutral_file
 from e3md.convert.neutral import Neutral
 from e3md.convert.peer import Peer
-from e3md.convert.sources import detect
 from e3md.structures import perturbed_structures
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -20,7 +20,13 @@ parser.add_argument("--python", type=Path, required=True)
 parser.add_argument("--head")
 args = parser.parse_args()
 
-peer = Peer(detect(args.model), args.model.resolve(), args.python, args.head)
+peer = Peer(
+    detect(args.model),
+    args.model.resolve(),
+    args.python,
+    args.output.with_suffix(".log"),
+    args.head,
+)
 with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
     peer.extract(folder / "neutral.safetensors")

@@ -3,7 +3,8 @@
     python benchmarks/parity/run.py FOLDER --python mace=OTHER/bin/python [--python nequip=...]
 
 FOLDER holds model files, for example from the scripts beside this one (`mace_models.py` and so on)
-and real ones. Each is converted through `e3md convert`, which compares ten structures in float64.
+and real ones (sevenn's wheel has four: SITE_PACKAGES/sevenn/pretrained_potentials). Each is
+converted through `e3md convert`, which compares ten structures in float64.
 With --ranks 1 2 4 each result is also compared between ASE and LAMMPS.
 """
 
@@ -18,7 +19,7 @@ from rich.table import Table
 from e3md import E3Calculator
 from e3md._core import read_metadata
 from e3md.convert import ConversionError, convert
-from e3md.convert.sources import detect
+from e3md.convert.detect import detect
 from e3md.lammps_run import LammpsCase, run_lammps
 from e3md.structures import perturbed_structures
 
@@ -30,12 +31,12 @@ args = parser.parse_args()
 
 
 def files(given: list[Path]) -> list[Path]:
-    """Model files, and those in folders (a folder with model.json is a model itself)."""
+    """Model files, and those in folders and theirs (a folder with model.json is a model itself)."""
     found: list[Path] = []
     for path in given:
         folder = path.is_dir() and not (path / "model.json").is_file()
-        found += sorted(path.iterdir()) if folder else [path]
-    return [path for path in found if path.suffix != ".md"]
+        found += files(sorted(path.iterdir())) if folder else [path]
+    return [path for path in found if path.suffix not in (".md", ".py", ".pyc", ".yaml")]
 
 
 def in_lammps(model: Path, folder: Path, ranks: list[int]) -> float:
@@ -57,7 +58,7 @@ print(f"{platform.machine()}, float64; eV/atom, eV/Å, eV/Å³; LAMMPS on {args.
 for path in files(args.models):
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.pt"
-        row = [path.name, "?"]
+        row = [f"{path.parent.name}/{path.name}", "?"]
         try:
             source = detect(path)
             row[1] = source.name
@@ -68,6 +69,6 @@ for path in files(args.models):
             row.append(f"{in_lammps(model, Path(folder), args.ranks):.1e}" if args.ranks else "")
             row.append(str(read_metadata(str(model)).n_layers))
         except ConversionError as error:
-            row.append(str(error).splitlines()[0][:100])
+            row.append(str(error).splitlines()[0].removeprefix(f"{path}: ")[:100])
     table.add_row(*row)
 Console(width=150).print(table)

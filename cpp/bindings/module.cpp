@@ -6,6 +6,7 @@
 #include <exception>
 #include <string_view>
 
+#include "e3md/archive.h"
 #include "e3md/committee.h"
 #include "e3md/error.h"
 #include "e3md/neighbor_list.h"
@@ -158,8 +159,11 @@ PYBIND11_MODULE(_core, m) {
       .def_readonly("members", &e3md::Metadata::members)
       .def_readonly("json", &e3md::Metadata::json)
       .def_readonly("path", &e3md::Metadata::path)
+      .def_readonly("remark", &e3md::Metadata::remark)
       .def("type_of", &e3md::Metadata::type_of, "symbol"_a);
   m.def("read_metadata", &e3md::read_metadata, "path"_a);
+  m.def("check_archive", &e3md::check_archive, "path"_a);
+  m.def("check_model_file", &e3md::check_model_file, "path"_a);
   m.def("parse_metadata", &e3md::parse_metadata, "json"_a, "path"_a);
 
   py::class_<e3md::Potential>(m, "Potential")

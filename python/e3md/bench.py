@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from ase import Atoms
-from ase.io import read
 from rich.console import Console
 from rich.table import Table
 
 from e3md.calculator import E3Calculator
+from e3md.data.formats import read_structure
 from e3md.lammps_run import run_input, write_data
 from e3md.neighbors import neighbor_list
 from e3md.structures import bare, perturbed_structures
@@ -90,8 +90,7 @@ def bench_and_print(model: Path, structure: Path | None, dtype: str | None) -> N
     """Measure and print a table."""
     console = Console()
     calculator = E3Calculator(model, dtype=dtype)
-    atoms = read(structure) if structure else default_structure(calculator.species)
-    assert isinstance(atoms, Atoms)
+    atoms = read_structure(structure) if structure else default_structure(calculator.species)
     atoms = bare(atoms)
     console.print(describe(atoms, calculator), highlight=False, soft_wrap=True)
     table = Table("engine", "ranks", "threads", "ms/step", "µs/atom/step", "ns/day at 1 fs")

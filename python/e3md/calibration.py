@@ -29,10 +29,10 @@ class Calibration(BaseModel):
 
 
 class Deviations(BaseModel):
-    """Calibration of the two things a committee has deviations of."""
+    """Calibration of the two things a committee has deviations of; None of what has no label."""
 
-    forces: Calibration  # per atom: norm over x, y, z, eV/Å
-    energy_per_atom: Calibration  # per frame, eV
+    forces: Calibration | None  # per atom: norm over x, y, z, eV/Å
+    energy_per_atom: Calibration | None  # per frame, eV
 
 
 def calibrate(deviation: NDArray[np.float64], error: NDArray[np.float64]) -> Calibration:
@@ -62,9 +62,15 @@ def collect_deviations(frames: Sequence[Compared]) -> Deviations:
     Raises:
         ValueError: if there are no frames.
     """
+    if not frames:
+        raise ValueError("no frames to compare")
     return Deviations(
-        forces=calibrate(*force_pairs(frames)), energy_per_atom=calibrate(*energy_pairs(frames))
+        forces=_known(*force_pairs(frames)), energy_per_atom=_known(*energy_pairs(frames))
     )
+
+
+def _known(deviation: NDArray[np.float64], error: NDArray[np.float64]) -> Calibration | None:
+    return calibrate(deviation, error) if len(deviation) else None
 
 
 def force_pairs(frames: Sequence[Compared]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -90,17 +96,17 @@ def _labelled(
 
 def calibration_table(found: Deviations) -> str:
     """The bins of the forces as Markdown, and what they say."""
-    lines = [
-        "| atoms | RMS deviation, meV/Å | RMS error, meV/Å |",
-        "| ---: | ---: | ---: |",
-    ]
-    lines += [
-        f"| {b.n} | {1e3 * b.deviation:.2f} | {1e3 * b.error:.2f} |" for b in found.forces.bins
-    ]
+    lines = []
+    if found.forces:
+        lines += ["| atoms | RMS deviation, meV/Å | RMS error, meV/Å |", "| ---: | ---: | ---: |"]
+        lines += [
+            f"| {b.n} | {1e3 * b.deviation:.2f} | {1e3 * b.error:.2f} |" for b in found.forces.bins
+        ]
     words = [
         f"{name}: RMS error / RMS deviation {_number(c.ratio)}, rank correlation "
         f"{_number(c.rank_correlation)}"
         for name, c in (("Forces", found.forces), ("Energy", found.energy_per_atom))
+        if c
     ]
     return "\n".join(lines) + "\n\n" + ". ".join(words) + ".\n"
 

@@ -8,16 +8,27 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from e3md.interrupts import WARNING, handled, said
+
 
 class Commands(TyperGroup):
-    """Tells users what is wrong with their input in words, without a traceback."""
+    """Tells users what is wrong with their input or their disk in words, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (ValueError, FileNotFoundError) as error:
-            typer.echo(f"error: {error}", err=True)
+        except BrokenPipeError:
+            raise  # the reader of a pipe has ended: no error
+        except (ValueError, OSError, EOFError) as error:
+            typer.echo(f"error: {words_of(error)}", err=True)
             raise typer.Exit(1) from None
+
+
+def words_of(error: Exception) -> str:
+    """Of an error of the operating system without its number; of another one its own."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
 
 
 class Command(TyperCommand):
@@ -39,6 +50,14 @@ class ManyFiles(Command):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, repeat_options(args, ("--data", "--valid", "--test")))
+
+
+class TrainCommand(ManyFiles):
+    """Also heeds the warning of a job's time limit, and says how to go on."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with handled(WARNING), said("before the training: start again with the same command"):
+            return super().invoke(ctx)
 
 
 def repeat_options(arguments: Sequence[str], options: Sequence[str]) -> list[str]:
@@ -87,13 +106,13 @@ StressKey = Annotated[str | None, typer.Option(help="name of the stresses in the
 VirialKey = Annotated[str | None, typer.Option(help="name of the virials in the data, eV")]
 
 
-@app.command(cls=ManyFiles)
+@app.command(cls=TrainCommand)
 def train(
     config: Annotated[
         Path | None, typer.Argument(help="YAML file, see docs/training.md; or give --data")
     ] = None,
     data: Annotated[
-        list[Path] | None, typer.Option(help="extxyz files to learn from; the rest is chosen")
+        list[Path] | None, typer.Option(help="files to learn from; the rest is chosen")
     ] = None,
     valid: Annotated[
         list[Path] | None, typer.Option(help="with --data: files to choose the best weights by")
@@ -126,7 +145,7 @@ def train(
     else:
         keys = DataKeys(energy=energy_key, forces=forces_key, stress=stress_key, virial=virial_key)
         files = DataConfig(train=data or [], valid=valid or [], test=test or [], keys=keys)
-        train_data(files, output, resume)
+        train_data(files.absolute(Path()), output, resume)
 
 
 @app.command()
@@ -179,7 +198,9 @@ def info(
 @app.command()
 def evaluate(
     model: ModelFile,
-    data: Annotated[Path, typer.Argument(help="extxyz file with reference energies and forces")],
+    data: Annotated[
+        list[Path], typer.Argument(help="files with reference labels, of any format ASE reads")
+    ],
     json: Annotated[Path | None, typer.Option(help="write the errors to this file")] = None,
     plots: Annotated[Path | None, typer.Option(help="write parity plots to this folder")] = None,
     energy_key: EnergyKey = None,

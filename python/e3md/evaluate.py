@@ -1,59 +1,100 @@
 """A model file against reference data."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
 from e3md.calculator import E3Calculator
 from e3md.calibration import collect_deviations
-from e3md.data.read import DataError, DataKeys, Frame, read_frames
+from e3md.data.problems import DataError
+from e3md.data.read import DataKeys, Frame, read_frames
+from e3md.data.sources import expand_globs, short_names
 from e3md.errors import Compared, Errors, collect_errors, error_rows
+
+
+class FileErrors(Errors):
+    """Errors of all files together, and of each."""
+
+    files: dict[str, Errors]
 
 
 def evaluate(
     model: str | Path,
-    data: str | Path,
+    data: str | Path | Sequence[str | Path],
     json_path: Path | None = None,
     plots_dir: Path | None = None,
     keys: DataKeys | None = None,
     dtype: str | None = None,
 ) -> Errors:
-    """Evaluate every frame of an extxyz file, print a table, optionally write JSON and plots.
+    """Evaluate every frame of one or several files, print tables, optionally write JSON and plots.
+
+    Frames may have energies or forces alone. With several files there is a table for each and one
+    for all, which is what is returned and drawn.
 
     dtype: "float32" or "float64", arithmetic of the network; default: the file's.
 
     Raises:
         ValueError: for a file that is no e3md model.
-        DataError: for frames without energy or forces, or that the model cannot evaluate.
+        DataError: for frames without labels, or that the model cannot evaluate.
     """
     calculator, console = E3Calculator(model, dtype=dtype), Console()
+    given = [data] if isinstance(data, str | Path) else data
+    names = short_names(list(dict.fromkeys(expand_globs([Path(path) for path in given]))))
     remarks: list[str] = []
-    frames = read_frames([Path(data)], keys or DataKeys(), remarks)
+    frames = read_frames(list(names), keys or DataKeys(), remarks, partial=True)
     for line in remarks:
-        console.print(f"[yellow]note:[/] {line}", soft_wrap=True)
+        console.print(f"[yellow]note:[/] {escape(line)}", soft_wrap=True)
     watched = track(frames, "evaluating", transient=True, disable=not console.is_terminal)
     compared = [_compare(calculator, frame) for frame in watched]
-    errors = collect_errors(compared)
-    table = Table("quantity", "unit", "MAE", "RMSE", title=f"{model} on {data}")
-    for row in error_rows(errors):
-        table.add_row(*row)
-    console.print(table)
+    errors = _collect(frames, compared, names)
+    _print(errors, model, names.values(), console)
     if json_path:
         json_path.parent.mkdir(parents=True, exist_ok=True)
         json_path.write_text(errors.model_dump_json(indent=2) + "\n")
-    if plots_dir:
-        from e3md.plots import calibration_plot, parity_plots
-
-        pictures = parity_plots(compared, errors, plots_dir)
-        if calculator.members > 1:
-            found = collect_deviations(compared)
-            pictures.append(calibration_plot(compared, found, plots_dir / "calibration.png"))
-        for picture in pictures:
-            console.print(f"wrote {picture}", soft_wrap=True)
+    for picture in _draw(compared, errors, plots_dir) if plots_dir else []:
+        console.print(f"wrote {picture}", soft_wrap=True, markup=False)
     return errors
+
+
+def _collect(
+    frames: Sequence[Frame], compared: Sequence[Compared], names: dict[Path, str]
+) -> Errors:
+    errors = collect_errors(compared)
+    if len(names) == 1:
+        return errors
+    files = {}
+    for path, name in names.items():
+        own = [found for frame, found in zip(frames, compared, strict=True) if frame.file == path]
+        if own:
+            files[name] = collect_errors(own)
+    return FileErrors(**vars(errors), files=files)
+
+
+def _print(errors: Errors, model: str | Path, names: Iterable[str], console: Console) -> None:
+    tables = dict(errors.files) if isinstance(errors, FileErrors) else {}
+    title = f"{len(tables)} files" if tables else ", ".join(names)
+    for what, found in {**tables, title: errors}.items():
+        table = Table("quantity", "unit", "MAE", "RMSE", title=escape(f"{model} on {what}"))
+        for row in error_rows(found):
+            table.add_row(*row)
+        console.print(table)
+
+
+def _draw(compared: Sequence[Compared], errors: Errors, folder: Path) -> list[Path]:
+    """Pictures of what there is; those of deviations, for a committee, need an energy or force."""
+    from e3md.plots import calibration_plot, parity_plots
+
+    pictures = parity_plots(compared, errors, folder)
+    if compared[0].deviation is not None:
+        found = collect_deviations(compared)
+        if found.forces or found.energy_per_atom:
+            pictures.append(calibration_plot(compared, found, folder / "calibration.png"))
+    return pictures
 
 
 def _compare(calculator: E3Calculator, frame: Frame) -> Compared:

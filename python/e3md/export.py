@@ -1,10 +1,8 @@
-"""Trained weights to a model file: the only module that knows TorchScript."""
+"""Trained weights to a model file."""
 
 import dataclasses
 import datetime
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from torch import nn
 
 from e3md import __version__
 from e3md.data.statistics import Statistics
+from e3md.files import write_bytes
 from e3md.fused.committee import tabulated_committee
 from e3md.fused.knots import TableError, Tables, tabulated
 from e3md.fused.short_range import LEARNED, Learned, ShortRange, learned, short_range
@@ -22,9 +21,13 @@ from e3md.fused.training import Reach
 from e3md.model.build import network_dtype, set_dtype
 from e3md.model.committee import Committee, members_of
 from e3md.model.config import ModelConfig
+from e3md.model_archive import pack
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 METADATA_FILE = "e3md.json"
+# what the module carries too, so that e3md.json cannot be another model's (cpp/src/metadata.cpp)
+BOUND = ("architecture", "cutoff", "species", "n_layers", "exchange_width", "members", "dtype")
+FINISHED, UNFINISHED = "finished", "unfinished"
 
 
 class DataFile(BaseModel):
@@ -45,6 +48,7 @@ class TrainingRecord(BaseModel):
     test_errors: dict[str, float] = {}
     converted_from: str = ""
     shortest_distance: float | None = None  # Å, of the closest atoms in all sets
+    state: str = ""  # FINISHED, or UNFINISHED and how far it got; empty where it is not known
 
 
 def save_model(
@@ -71,7 +75,7 @@ def save_model(
         model.cpu().eval(), config.cutoff, statistics.species, exact, reach
     )
     set_dtype(module, dtype)
-    metadata = {
+    metadata: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "e3md_version": __version__,
         "torch_version": torch.__version__,
@@ -94,17 +98,9 @@ def save_model(
         "training": record.model_dump(mode="json"),
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
+    setattr(module, "bound", json.dumps({key: metadata[key] for key in BOUND}))  # noqa: B010
     scripted = torch.jit.script(module.eval())
-    path = Path(path)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".pt", delete=False) as handle:
-        temporary = Path(handle.name)
-    try:
-        files = {METADATA_FILE: json.dumps(metadata, indent=2, ensure_ascii=False)}
-        torch.jit.save(scripted, str(temporary), _extra_files=files)
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(path, pack(scripted, metadata, METADATA_FILE))
     return remark
 
 
@@ -152,7 +148,7 @@ def _remark(tables: Tables, near: ShortRange, trained: Learned | None) -> str:
 def export_run(run_dir: str | Path, output: str | Path, exact: bool = False) -> str:
     """Export the best weights of a training run, of all members of a committee.
 
-    Returns as `save_model`.
+    Returns as `save_model`, with a line before it if the training has not ended.
 
     Raises:
         FileNotFoundError: if the folder holds no finished checkpoint.
@@ -160,4 +156,5 @@ def export_run(run_dir: str | Path, output: str | Path, exact: bool = False) -> 
     from e3md.train.checkpoint import load_run
 
     model, config, statistics, record = load_run(run_dir)
-    return save_model(model, config, statistics, record, output, exact)
+    remark = save_model(model, config, statistics, record, output, exact)
+    return f"{record.state}\n{remark}" if record.state.startswith(UNFINISHED) else remark

@@ -1,6 +1,5 @@
 """Structures evaluated by LAMMPS: data file, input, run, results in ASE's axes and units."""
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from ase.geometry import complete_cell
 from numpy.typing import NDArray
 
 from e3md.lammps import environment, lmp_command
+from e3md.processes import run
 
 FloatArray = NDArray[np.float64]
 
@@ -155,9 +155,7 @@ def run_input(text: str, n_ranks: int, folder: Path, name: str = "run") -> str:
     stem = f"{name}_{n_ranks}"
     (folder / f"{stem}.in").write_text(text, encoding="utf-8")
     command = [*lmp_command(n_ranks), "-in", f"{stem}.in", "-log", f"{stem}.log", "-nocite"]
-    done = subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False
-    )
+    done = run(command, environment(), folder)
     if done.returncode:
         tail = (done.stdout + done.stderr)[-2500:]
         raise RuntimeError(f"LAMMPS failed on {folder / stem}.in with {n_ranks} ranks:\n{tail}")

@@ -45,6 +45,7 @@ def _parity(
     everything = everything[np.isfinite(everything).all(axis=1)]
     low, high = everything.min(), everything.max()
     axes.plot([low, high], [low, high], color="0.6", lw=1, zorder=0)
+    groups = {name: points for name, points in groups.items() if np.isfinite(points).any()}
     for name, points in groups.items():
         axes.plot(points[:, 1], points[:, 0], ".", ms=2.5, alpha=0.5, label=name, rasterized=True)
     if len(groups) > 1:
@@ -58,10 +59,16 @@ def _parity(
 
 def calibration_plot(frames: Sequence[Compared], found: Deviations, path: Path) -> Path:
     """Error against deviation of forces and energies of a committee, with the means of the bins."""
-    figure = Figure(figsize=(8.4, 4.2), layout="constrained")
-    forces, energy = figure.subplots(1, 2)
-    _calibration(forces, *force_pairs(frames), found.forces, "force, meV/Å")
-    _calibration(energy, *energy_pairs(frames), found.energy_per_atom, "energy, meV/atom")
+    panels = [
+        (force_pairs(frames), found.forces, "force, meV/Å"),
+        (energy_pairs(frames), found.energy_per_atom, "energy, meV/atom"),
+    ]
+    known = [(pairs, bins, quantity) for pairs, bins, quantity in panels if bins]
+    figure = Figure(figsize=(4.2 * len(known), 4.2), layout="constrained")
+    for axes, (pairs, bins, quantity) in zip(
+        figure.subplots(1, len(known), squeeze=False)[0], known, strict=True
+    ):
+        _calibration(axes, *pairs, bins, quantity)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     return path

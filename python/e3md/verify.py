@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from rich.console import Console
 from rich.table import Table
 
 from e3md.calculator import E3Calculator
+from e3md.data.formats import read_structure
 from e3md.lammps_run import LammpsCase, LammpsResult, run_lammps
 from e3md.neighbors import cell_volume
 from e3md.structures import bare
@@ -41,8 +41,7 @@ def verify(
         ImportError: if LAMMPS is not installed.
         ValueError: if the model cannot be used for the structure.
     """
-    atoms = structure if isinstance(structure, Atoms) else ase.io.read(structure)
-    assert isinstance(atoms, Atoms)  # one frame: no index given
+    atoms = structure if isinstance(structure, Atoms) else read_structure(Path(structure))
     atoms = bare(atoms)
     calculator = E3Calculator(model)
     atoms.calc = calculator

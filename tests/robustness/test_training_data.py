@@ -10,8 +10,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from e3md.data.dataset import build_samples
-from e3md.data.extxyz import OPENERS
 from e3md.data.oddities import odd_frames
+from e3md.data.packed import OPENERS
 from e3md.data.read import DataError, DataKeys, read_frames
 from e3md.train.module import DivergedError
 from e3md.train.run import train

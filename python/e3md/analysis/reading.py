@@ -7,13 +7,13 @@ from typing import TextIO
 
 import numpy as np
 from ase import Atoms
-from ase.io import read
 
 from e3md.analysis.assembly import assemble
 from e3md.analysis.frames import Frame
 from e3md.analysis.lammps_dump import is_dump, read_dump
 from e3md.analysis.trajectory import Trajectory
-from e3md.data.extxyz import OPENERS, read_structures
+from e3md.data.formats import read_any
+from e3md.data.packed import OPENERS
 
 # `Time=` of LAMMPS' dump extxyz has the unit of a unit style that the file does not name. The time
 # step tells them apart: that of dynamics is between 0.01 and 20 fs. Unit, ps, range of time steps.
@@ -71,7 +71,9 @@ def _read_frames(
     with _open(path) as file:
         if is_dump(file):
             return read_dump(file, path, where, types)
-    return _ase_frames(_read_ase(path), where)
+    notes: list[str] = []
+    frames, found = _ase_frames(_read_ase(path, notes), where)
+    return frames, [*notes, *found]
 
 
 def _open(path: Path) -> TextIO:
@@ -79,20 +81,8 @@ def _open(path: Path) -> TextIO:
     return opener(path, "rt", encoding="utf-8", errors="replace")
 
 
-def _read_ase(path: Path) -> list[Atoms]:
-    name = path.with_suffix("") if path.suffix in OPENERS else path
-    if name.suffix in (".xyz", ".extxyz") or path.suffix in OPENERS or _is_extxyz(path):
-        return read_structures(path)
-    try:
-        frames = read(path, ":")
-    except Exception as error:
-        raise ValueError(f"{path}: not a LAMMPS dump, and ASE cannot read it: {error}") from error
-    return [frames] if isinstance(frames, Atoms) else frames
-
-
-def _is_extxyz(path: Path) -> bool:
-    with _open(path) as file:
-        return file.readline(20).strip().isdigit() and "Lattice=" in file.readline(10_000)
+def _read_ase(path: Path, notes: list[str]) -> list[Atoms]:
+    return [atoms for _, atoms in read_any(path, labels=False, remarks=notes)]
 
 
 def _ase_frames(frames: Sequence[Atoms], where: str = "") -> tuple[list[Frame], list[str]]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.io import read
 from numpy.typing import NDArray
 
 from e3md._core import read_metadata
 from e3md.bench import default_structure
 from e3md.calculator import E3Calculator
 from e3md.check.pairs import PairCurve, pair_curves
+from e3md.data.formats import read_structure
 from e3md.structures import bare
 
 N_ATOMS = 100  # of the default structure, about
@@ -74,8 +74,8 @@ def read_subject(model: Path, structure: Path | None) -> Subject:
             cannot evaluate.
     """
     calculator = E3Calculator(model)
-    atoms = read(structure) if structure else default_structure(calculator.species, N_ATOMS)
-    assert isinstance(atoms, Atoms)
+    species = calculator.species
+    atoms = read_structure(structure) if structure else default_structure(species, N_ATOMS)
     if len(atoms) < 2:
         raise ValueError(f"{structure} holds {len(atoms)} atom(s): the checks need at least two")
     subject = Subject(model, atoms, structure is not None)

@@ -6,10 +6,13 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from e3md.convert.check import Difference, compare
+from e3md.convert.check import Difference, compare, require_forces
+from e3md.convert.detect import detect
+from e3md.convert.interpreter import interpreter
+from e3md.convert.learned import doubtful_elements
 from e3md.convert.neutral import ConversionError, Converted, Neutral
-from e3md.convert.peer import Peer, interpreter
-from e3md.convert.sources import SOURCES, detect
+from e3md.convert.peer import Peer
+from e3md.convert.sources import SOURCES
 from e3md.data.read import file_sha256
 from e3md.export import TrainingRecord, save_model
 from e3md.model.build import set_dtype
@@ -43,19 +46,23 @@ def convert(
         head: which of several heads of the model.
         dtype: "float32" or "float64"; that of the source if not given.
         python: interpreter of an environment with the other program; this one if not given.
-        trust_source: allow formats that run code of the file when they are read (pickles).
+        trust_source: allow formats that run code of the file when they are read (pickles, TorchScript).
 
     Raises:
         ConversionError: for files, options and weights that cannot be converted, and for a result
             that differs from the source; nothing is written then.
     """
-    source = detect(Path(path))
-    if source.pickled and not trust_source:
+    source, output = detect(Path(path)), Path(output)
+    if source.runs_code and not trust_source:
         raise ConversionError(
             f"{path}: reading a {source.program} model runs code that the file names. If you trust "
             "where it comes from, say so with --trust-source"
         )
-    peer = Peer(source, Path(path).resolve(), interpreter(Path(python) if python else None), head)
+    if output.is_dir() or not output.parent.is_dir():
+        problem = "is a folder" if output.is_dir() else f"there is no folder {output.parent}"
+        raise ConversionError(f"{output} cannot be written: {problem}")
+    other = interpreter(Path(python) if python else None)
+    peer = Peer(source, Path(path).resolve(), other, output.with_suffix(".convert.log"), head)
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         console.print(
@@ -68,7 +75,7 @@ def convert(
         converted = build(neutral)
         difference = _check(converted, peer, Path(folder), console)
     origin = f"{source.program} {neutral.version}: {Path(path).name}, {_sha256(Path(path))}"
-    console.print(_write(converted, dtype or neutral.dtype, origin, Path(output)), soft_wrap=True)
+    console.print(_write(converted, dtype or neutral.dtype, origin, output), soft_wrap=True)
     console.print(f"wrote {output}", highlight=False)
     return difference
 
@@ -80,7 +87,7 @@ def _check(converted: Converted, peer: Peer, folder: Path, console: Console) -> 
         converted.model, converted.config, converted.statistics, TrainingRecord(),
         folder / "m.pt", exact=True,
     )  # fmt: skip
-    found = compare(folder / "m.pt", references)
+    found = compare(folder / "m.pt", references, peer.source.program)
     console.print(
         f"largest difference from {peer.source.program} on {len(structures)} structures ({dtype}): "
         f"energy {found.energy_per_atom:.1e} eV/atom, forces {found.forces:.1e} eV/Å, "
@@ -92,6 +99,9 @@ def _check(converted: Converted, peer: Peer, folder: Path, console: Console) -> 
         raise ConversionError(
             f"the converted model differs from {peer.source.program}: nothing was written"
         )
+    require_forces(found, peer.source.program)
+    for doubt in doubtful_elements(folder / "m.pt", converted.statistics):
+        console.print(f"[yellow]doubtful:[/] {doubt}", highlight=False, soft_wrap=True)
     return found
 
 

@@ -70,12 +70,16 @@ class Neutral:
         """A weight in float64, marked as used.
 
         Raises:
-            ConversionError: if the file has no such weight.
+            ConversionError: if the file has no such weight, or one that is not finite.
         """
         if name not in self.weights:
             raise ConversionError(f"this {self.source} model has no weight '{name}'")
         self._taken.add(name)
         weight = self.weights[name]
+        if not torch.isfinite(weight).all():
+            raise ConversionError(
+                f"weight '{name}' of this {self.source} model is not finite: its training failed"
+            )
         return weight.double() if weight.is_floating_point() else weight
 
     def check_all_taken(self) -> None:

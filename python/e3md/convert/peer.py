@@ -1,8 +1,6 @@
 """Runs an extraction script in the environment of another program."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,11 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from e3md.convert.extract import neutral_file
+from e3md.convert.interpreter import environment
 from e3md.convert.neutral import ConversionError
+from e3md.convert.reason import reason
 from e3md.convert.sources import Source
+from e3md.processes import run
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,14 @@ class Peer:
     source: Source
     path: Path
     python: Path
+    log: Path  # where everything that the program said goes, if it fails
     head: str | None = None
 
     def extract(self, output: Path) -> None:
         """Write the neutral form of the model.
 
         Raises:
-            ConversionError: with what the script said, if it fails.
+            ConversionError: with the last line that the program said, if it fails, and the log.
         """
         self._run("extract", str(output))
 
@@ -47,7 +49,7 @@ class Peer:
         """Results of the program itself, and its arithmetic, "float32" or "float64".
 
         Raises:
-            ConversionError: with what the script said, if it fails.
+            ConversionError: as `extract`.
         """
         given, found = folder / "structures.safetensors", folder / "results.safetensors"
         neutral_file.write(given, {}, neutral_file.pack_structures(structures))
@@ -59,22 +61,24 @@ class Peer:
         command = [str(self.python), str(self.source.script), task, str(self.path), *arguments]
         if self.head is not None:
             command += ["--head", self.head]
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = run(command, environment())
         if done.returncode:
-            raise ConversionError(_reason(self, done.stderr))
+            raise ConversionError(self._explain(done))
 
-
-def _reason(peer: Peer, stderr: str) -> str:
-    lines = stderr.strip().splitlines() or ["no message"]
-    if lines[-1].startswith("unsupported: "):
-        return f"{peer.path}: e3md has no counterpart of {lines[-1].removeprefix('unsupported: ')}"
-    if "ModuleNotFoundError" in lines[-1]:
-        return (
-            f"{peer.python} cannot read {peer.path} ({lines[-1]}): give the interpreter of an "
-            f"environment that has {peer.source.program} with --python"
+    def _explain(self, done: subprocess.CompletedProcess[str]) -> str:
+        words, expected = reason(self.source, self.path, self.python, done)
+        if expected:
+            return words
+        said = (
+            f"$ {' '.join(done.args)}\n{done.stdout}{done.stderr}\nexit status {done.returncode}\n"
         )
-    return f"{peer.python} failed on {peer.path}:\n" + "\n".join(lines[-12:])
+        try:
+            self.log.write_text(said, encoding="utf-8")
+        except OSError as error:
+            return (
+                f"{words} (what else it said could not be written to {self.log}: {error.strerror})"
+            )
+        return f"{words}\nEverything that it said is in {self.log}"
 
 
 def references(arrays: dict[str, NDArray]) -> list[Reference]:
@@ -85,11 +89,3 @@ def references(arrays: dict[str, NDArray]) -> list[Reference]:
         )
         for k, atoms in enumerate(neutral_file.unpack_structures(arrays))
     ]
-
-
-def interpreter(python: Path | None) -> Path:
-    """The interpreter to run scripts with: the given one, else this one."""
-    found = Path(sys.executable) if python is None else python
-    if not found.is_file():
-        raise ConversionError(f"--python {found}: no such interpreter")
-    return found

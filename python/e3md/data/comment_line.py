@@ -3,16 +3,22 @@
 import re
 from dataclasses import dataclass
 
+from e3md.data.problems import brief
+
 # Delimited pieces may hold blanks and escaped characters; bare ones hold neither blanks nor '='.
 _PIECES = re.compile(
     r"""(?: "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | \{(?:\\.|[^}\\])*\} | \[(?:\\.|[^\]\\])*\]
         | \\. | [^\s="'{\[\\] )+""",
     re.VERBOSE,
 )
-_FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[dD]([+-]?\d+)|([+-]\d{3}))")
+# (\d+\.?\d* would try every way to part a long row of digits)
+_FORTRAN = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(?:[dD]([+-]?\d+)|([+-]\d{3}))", re.ASCII)
 _NUMBER = re.compile(
-    r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|inf(?:inity)?)", re.IGNORECASE
+    r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|nan|inf(?:inity)?)",
+    re.IGNORECASE | re.ASCII,
 )
+_LONGEST = 2_000_000  # characters of a line
+_MOST_KEYS = 2000
 _STANDARD = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
 _NO_LATTICE = ("cell", "box", "unit_cell", "cell_vectors")
 _MATRICES = ("stress", "virial")  # which ASE takes as nine numbers only
@@ -40,14 +46,18 @@ class Comment:
 
     def __init__(self, line: str) -> None:
         """Raises CommentError for a quote or bracket that is not closed, or a key given twice."""
+        if len(line) > _LONGEST:
+            raise CommentError(f"the comment line has {len(line)} characters")
         self.entries = _parse(line.strip()) if "=" in line else []  # else a remark in words
         for entry in self.entries:
             entry.key = _STANDARD.get(entry.key.lower(), entry.key)
+        if len(self.entries) > _MOST_KEYS:
+            raise CommentError(f"the comment line has {len(self.entries)} keys and words")
         self.entries = [e for e in self.entries if e.raw is None or e.value.strip()]
+        first: dict[str, str] = {}
         for entry in self.entries:
-            same = {other.value for other in self.entries if other.key == entry.key}
-            if len(same) > 1:
-                raise CommentError(f"{entry.key} is given twice, with unlike values")
+            if first.setdefault(entry.key, entry.value) != entry.value:
+                raise CommentError(f"{brief(entry.key)} is given twice, with unlike values")
 
     def get(self, key: str) -> str | None:
         """The value of a key without delimiters, None if it is not there."""
@@ -66,7 +76,8 @@ class Comment:
                 if any(_FORTRAN.fullmatch(w) for w in words):
                     entry.raw = f'"{" ".join(plain_numbers(w) for w in words)}"'
             elif any(set(word) == {"*"} for word in words):
-                raise CommentError(f"{entry.key}: {words[0]} is a number that its format cut off")
+                cut = f"{brief(entry.key)}: {brief(words[0])}"
+                raise CommentError(f"{cut} is a number that its format cut off")
             if entry.key in _MATRICES:
                 entry.raw = f'"{" ".join(_matrix(entry.key, entry.value))}"'
         self._tidy_cell()
@@ -82,7 +93,7 @@ class Comment:
                 a, b, c = words
                 self.set("Lattice", f"{a} 0 0 0 {b} 0 0 0 {c}")
             elif len(words) != 9 or not all(_NUMBER.fullmatch(w) for w in words):
-                raise CommentError(f"Lattice must be nine numbers, not '{lattice[:60]}'")
+                raise CommentError(f"Lattice must be nine numbers, not '{brief(lattice)}'")
         if pbc is not None:
             self.set("pbc", _flags(pbc))
 
@@ -101,7 +112,7 @@ def plain_numbers(word: str) -> str:
         return f"{fortran[1]}e{fortran[2] or fortran[3]}"
     if not _NUMBER.fullmatch(word):
         cut = " (its format was too narrow)" if "*" in word else ""
-        raise ValueError(f"'{word[:40]}' is no number{cut}")
+        raise ValueError(f"'{brief(word)}' is no number{cut}")
     return word
 
 
@@ -145,10 +156,10 @@ def _piece(line: str, at: int) -> tuple[str, int]:
     if found:
         return found[0], found.end()
     if line[at] == "=":
-        raise CommentError(f"'=' without a key before it: '{line[at : at + 30]}'")
+        raise CommentError(f"'=' without a key before it: '{brief(line[at : at + 30])}'")
     if line[at].isspace():  # a value cut short, as in `a==b`
         return "", at
-    raise CommentError(f"{line[at]} is not closed: '{line[at : at + 30]}'")
+    raise CommentError(f"{line[at]} is not closed: '{brief(line[at : at + 30])}'")
 
 
 def _skip_blanks(line: str, at: int) -> int:
@@ -185,7 +196,7 @@ def _flags(pbc: str) -> str:
     if len(words) == 1:
         words = list(words[0]) if re.fullmatch(r"[TFtf01]{3}", words[0]) else 3 * words
     if len(words) != 3:
-        raise CommentError(f"pbc must be three times T or F, not '{pbc[:40]}'")
+        raise CommentError(f"pbc must be three times T or F, not '{brief(pbc)}'")
     try:
         return " ".join(plain_flag(word) for word in words)
     except ValueError as error:
@@ -200,5 +211,5 @@ def plain_flag(word: str) -> str:
     """
     found = _FLAG.fullmatch(word)
     if not found:
-        raise ValueError(f"'{word[:40]}' is neither T nor F")
+        raise ValueError(f"'{brief(word)}' is neither T nor F")
     return "F" if found[1] else "T"

@@ -1,7 +1,6 @@
 """Labelled graphs, built once and kept on disk."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,11 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from torch import Tensor
 
 from e3md.data.problems import DataError, raise_listed
 from e3md.data.read import Frame
+from e3md.files import DamagedFileError, load_archive, save_archive
 from e3md.graph import AtomGraph, batch_graphs
 from e3md.neighbors import atoms_to_graph
 
@@ -42,9 +43,9 @@ def build_samples(
         DataError: listing file and frame of structures without a graph, such as coincident atoms.
     """
     path = cache / f"{_fingerprint(frames, species, cutoff, dtype)}.pt" if cache else None
-    if path and path.is_file():
-        stored = torch.load(path, weights_only=True)
-        return [Sample(AtomGraph(*graph), *labels) for graph, labels in stored]
+    stored = _read_cache(path, len(frames)) if path and path.is_file() else None
+    if stored is not None:
+        return stored
     samples, errors = [], []
     silent = not Console().is_terminal
     for frame in track(frames, title, transient=True, disable=silent):
@@ -54,18 +55,25 @@ def build_samples(
             errors.append(f"{frame.label}: {error}")
     raise_listed(errors)
     if path:
-        _store(samples, path)
+        save_archive(path, [(tuple(s.graph), tuple(s[1:])) for s in samples])
     return samples
 
 
-def _store(samples: list[Sample], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}")
+def _read_cache(path: Path, n_frames: int) -> list[Sample] | None:
+    """What the cache holds; None, with a line, if it cannot be used."""
     try:
-        torch.save([(tuple(s.graph), tuple(s[1:])) for s in samples], temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        stored = [Sample(AtomGraph(*graph), *labels) for graph, labels in load_archive(path)]
+        if len(stored) == n_frames:
+            return stored
+        problem = f"{path} holds {len(stored)} graphs, not {n_frames}"
+    except (DamagedFileError, OSError) as error:
+        problem = str(error)
+    except (TypeError, ValueError):
+        problem = f"{path} holds no graphs of this e3md"
+    Console(stderr=True).print(
+        f"[yellow]note:[/] {escape(problem)}: graphs are built again", soft_wrap=True
+    )
+    return None
 
 
 def _sample(frame: Frame, species: tuple[str, ...], cutoff: float, dtype: torch.dtype) -> Sample:

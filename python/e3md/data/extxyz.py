@@ -4,11 +4,9 @@ ASE converts the numbers of a frame. What it would drop or take for something el
 before (what the text means must be certain), or is an error that names frame and line.
 """
 
-import bz2
-import gzip
 import io
-import lzma
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +17,15 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from e3md.data.comment_line import Comment, CommentError, plain_flag, plain_numbers
-from e3md.data.problems import DataError, raise_listed
+from e3md.data.packed import head, unpacked
+from e3md.data.problems import DataError, brief, last_line, raise_listed, some
 from e3md.data.symbols import tidy_symbol
 
-OPENERS: dict[str, Callable[..., Any]] = {
-    ".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open,
-}  # fmt: skip
 _DEFAULT_COLUMNS = "species:S:1:pos:R:3"
 _ELEMENT_COLUMNS = ("species", "symbols", "Z", "numbers")
 _OTHER_ELEMENT_COLUMNS = ("element", "elements", "symbol", "atom", "atoms", "type", "name")
-_MAGIC = {b"\x1f\x8b": ".gz", b"\xfd7zXZ\0": ".xz", b"BZh": ".bz2"}
+_MOST_COLUMNS = 500
+_LONGEST_TEXT = 200  # characters of a cell
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -68,28 +65,26 @@ def read_structures(path: Path) -> list[Atoms]:
 
 
 def _read_text(path: Path) -> str:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    try:
-        data = _unpacked(path)
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        raise DataError(f"{path}: not readable ({error})") from error
+    """Raises DataError for what cannot be read, or does not begin with a count."""
+    _check_start(head(path), path)
+    text = _decoded(unpacked(path), path)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _check_start(start: bytes, path: Path) -> None:
+    """Before all of a file is in memory that may be anything."""
+    for number, line in enumerate(_decoded(start, path).splitlines()):
+        if line.strip():
+            _count(line, 0, number + 1, path)
+            return
+
+
+def _decoded(data: bytes, path: Path) -> str:
     encoding = _MARKS.get(data[:2], "utf-8")
     if encoding == "utf-8" and b"\0" in data:
         raise DataError(f"{path}: is no text. {_CONVERT}")
     # a byte-order mark also comes in the middle, where files were joined
-    text = data.decode(encoding, errors="replace").replace("\ufeff", "")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _unpacked(path: Path) -> bytes:
-    """By the name, or by what the file begins with."""
-    with path.open("rb") as handle:
-        start = handle.read(6)
-    packed = next((suffix for magic, suffix in _MAGIC.items() if start.startswith(magic)), "")
-    with OPENERS.get(packed or path.suffix, open)(path, "rb") as handle:
-        found: bytes = handle.read()
-    return found
+    return data.decode(encoding, errors="replace").replace("\ufeff", "")
 
 
 _CONVERT = (
@@ -126,9 +121,9 @@ def split_frames(text: str, path: Path) -> Iterator[RawFrame]:
 
 def _count(line: str, number: int, at: int, path: Path) -> int:
     text = line.strip()
-    if re.fullmatch(r"\d{1,12}", text):
+    if re.fullmatch(r"[0-9]{1,12}", text):
         return int(text)
-    shown = text if len(text) < 60 else text[:57] + "..."
+    shown = brief(text)
     where = f"{path.name} line {at}"
     if number == 0:
         raise DataError(f"{where}: expected the number of atoms, found '{shown}'. {_CONVERT}")
@@ -151,7 +146,7 @@ def _to_atoms(raw: RawFrame) -> Atoms:
     try:
         found: Any = ase.io.read(io.StringIO(text), index=0, format="extxyz")
     except Exception as error:  # ASE raises many kinds
-        raise CommentError(f"ASE cannot read it ({error})") from error
+        raise CommentError(f"ASE cannot read it ({last_line(error)})") from error
     return found
 
 
@@ -164,17 +159,19 @@ class _Column:
 
 def _columns(properties: str) -> list[_Column]:
     fields = properties.split(":")
+    if len(fields) > 3 * _MOST_COLUMNS:
+        raise CommentError(f"Properties names {len(fields) // 3} columns")
     columns = []
     for at in range(0, len(fields), 3):
         name, kind, width = (*fields[at : at + 3], "", "")[:3]
         if kind not in tuple("SRIL") or not re.fullmatch(r"[1-9]\d{0,3}", width):
             raise CommentError(
-                f"Properties: '{':'.join(fields[at : at + 3])[:60]}' is no column such as pos:R:3"
+                f"Properties: '{brief(':'.join(fields[at : at + 3]))}' is no column such as pos:R:3"
             )
         columns.append(_Column(name, kind, int(width)))
-    twice = {c.name for c in columns if sum(c.name == d.name for d in columns) > 1}
-    if twice:
-        raise CommentError(f"Properties: the column {min(twice)} is there twice")
+    name, times = Counter(c.name for c in columns).most_common(1)[0]
+    if times > 1:
+        raise CommentError(f"Properties: the column {brief(name)} is there twice")
     return columns
 
 
@@ -186,7 +183,7 @@ def _name_elements(columns: list[_Column]) -> list[_Column]:
     known = [n for n in (*_ELEMENT_COLUMNS, *_OTHER_ELEMENT_COLUMNS) if n in texts]
     if not known:
         raise CommentError(
-            f"no column of elements (species:S:1) among {', '.join(c.name for c in columns)}"
+            f"no column of elements (species:S:1) among {some([c.name for c in columns], 10)}"
         )
     return [_Column("species", "S", 1) if c is texts[known[0]] else c for c in columns]
 
@@ -224,7 +221,7 @@ def _check_numbers(rows: list[list[str]], columns: list[_Column]) -> None:
             raise CommentError(f"atom {number}, column Z: {z} is no atomic number")
         symbol = cells[places["species"]] if "species" in places else chemical_symbols[z]
         if symbol != chemical_symbols[z]:
-            raise CommentError(f"atom {number} is {symbol}, but its atomic number is {z}")
+            raise CommentError(f"atom {number} is {brief(symbol)}, but its atomic number is {z}")
 
 
 _SAME_COLUMN = {"numbers": "Z", "symbols": "species"}
@@ -237,7 +234,8 @@ def _tidy_cells(rows: list[list[str]], at: int, column: _Column) -> None:
         try:
             cells[at] = tidy(cells[at])
         except ValueError as error:
-            raise CommentError(f"atom {number}, column {column.name}: {error}") from None
+            name = brief(column.name)
+            raise CommentError(f"atom {number}, column {name}: {error}") from None
 
 
 def _real(cell: str) -> str:
@@ -245,13 +243,20 @@ def _real(cell: str) -> str:
         float(cell)
     except ValueError:
         return plain_numbers(cell)
-    return cell
+    # Python reads 1_0 as ten, and digits of any script
+    return cell if cell.isascii() and "_" not in cell else plain_numbers(cell)
 
 
 def _integer(cell: str) -> str:
-    if not re.fullmatch(r"[+-]?\d+", cell):
-        raise ValueError(f"'{cell[:40]}' is no whole number")
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", cell):
+        raise ValueError(f"'{brief(cell)}' is no whole number")
     return cell
 
 
-_TIDY: dict[str, Callable[[str], str]] = {"S": str, "R": _real, "I": _integer, "L": plain_flag}
+def _text(cell: str) -> str:
+    if len(cell) > _LONGEST_TEXT:  # numpy gives every row the room of the longest
+        raise ValueError(f"'{brief(cell)}' has {len(cell)} characters")
+    return cell
+
+
+_TIDY: dict[str, Callable[[str], str]] = {"S": _text, "R": _real, "I": _integer, "L": plain_flag}

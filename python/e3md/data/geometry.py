@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from e3md.neighbors import neighbor_list
 
 _FREE = 8.0  # Å between an atom and its periodic images that count as vacuum
+LARGEST = 1e6  # Å; beyond it positions in a file lose their digits
+_THIN = 0.5  # Å between the planes of a lattice that make neighbors worth counting
 _SMALLEST = 0.5  # Å³ per atom; hydrogen at 10 TPa
 _SPHERES = 0.1  # of the volume of the covalent spheres; potassium at 1 TPa has 0.15
 _REACH = 5.0  # Å, neighbors that tell whether a force must vanish by symmetry
@@ -34,6 +36,18 @@ def too_dense(atoms: Atoms) -> str | None:
             f"{len(atoms)} atoms in {volume:.3g} Å³ are denser than any matter: the cell or the "
             "unit of its lengths is wrong"
         )
+    return None
+
+
+def too_near(atoms: Atoms) -> str | None:
+    """Why a cell of thin or skewed shape has more images near by than any matter, else None."""
+    cell = complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0))
+    if np.linalg.norm(np.linalg.inv(cell), axis=0).max() < 1 / _THIN:
+        return None
+    try:
+        neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, _REACH)
+    except ValueError as error:
+        return str(error)
     return None
 
 

@@ -244,7 +244,7 @@ def _say_names(chosen: Sequence[Names], keys: DataKeys, remarks: list[str]) -> N
         )
         if getattr(keys, kind) or set(names) <= {*_ASE_NAMES, "free_energy"}:
             continue
-        found = ", ".join(f"{name} ({n} frames)" for name, n in names.items())
+        found = some([f"{name} ({n} frames)" for name, n in names.items()])
         what = "stress = -virial/volume, from" if kind == "virial" else f"{kind}: taken from"
         remarks.append(f"{what} {found}")
 

@@ -1,4 +1,4 @@
-"""Reference data: extended XYZ files to checked frames."""
+"""Reference data: files to checked frames."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from e3md.data.entries import Entries, entries_of
 from e3md.data.extxyz import read_structures
-from e3md.data.geometry import is_isolated, too_dense
+from e3md.data.formats import read_any
+from e3md.data.geometry import LARGEST, is_isolated, too_dense, too_near
 from e3md.data.keys import DataKeys, Names, choose_names, known_names
-from e3md.data.problems import DataError, raise_listed, some
+from e3md.data.problems import DataError, brief, last_line, one_line, raise_listed, some
+from e3md.data.sources import short_names, source_of
 from e3md.data.weights import FrameWeights, masked_atoms, read_weights, say_weights
 from e3md.neighbors import cell_volume
 
@@ -50,35 +52,82 @@ class Frame:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """SHA-256 of a file, hexadecimal; of the whole file where a path names frames of it."""
+    digest = hashlib.sha256()
+    with source_of(path).file.open("rb") as handle:
+        while chunk := handle.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def read_frames(
-    paths: Sequence[Path], keys: DataKeys, remarks: list[str] | None = None
+    paths: Sequence[Path], keys: DataKeys, remarks: list[str] | None = None, partial: bool = False
 ) -> list[Frame]:
     """Read and check labelled frames.
 
     Args:
+        paths: files of any format that ASE reads, with `@10:20` behind them for a part of it.
+        keys: names of the labels.
         remarks: gets a line for whatever was taken under another name than ASE's, or left aside.
+        partial: frames may have energy or forces alone.
 
     Raises:
         DataError: listing every frame that has no usable energy or forces, by file and number.
     """
     remarks = [] if remarks is None else remarks
-    structures = _read_all(paths)
+    structures = _read_all(paths, remarks)
     entries = [entries_of(atoms, label) for atoms, label, _ in structures]
     names = choose_names(entries, keys, remarks)
+    present = [_present(chosen, held) for chosen, held in zip(names, entries, strict=True)]
+    partial = partial and any(chosen.energy or chosen.forces for chosen in present)
+    if partial:
+        names = present
     frames, errors = [], []
     for (atoms, label, path), held, chosen in zip(structures, entries, names, strict=True):
         try:
-            frames.append(_frame(atoms, held, chosen, keys, path))
+            frames.append(_frame(atoms, held, chosen, keys, path, partial))
         except DataError as error:
             errors.append(f"{label}: {error}")
+        except (
+            ValueError,
+            TypeError,
+            ArithmeticError,
+            RuntimeError,
+        ) as error:  # whatever a label is
+            errors.append(f"{label}: {last_line(error)}")
     raise_listed(errors)
+    if partial:
+        _check_present(frames, entries, keys, remarks)
     say_weights(entries, remarks)
     _say_conditions(entries, remarks)
-    return _labelled(_without_zero_stress(frames, remarks), remarks)
+    why = "they have no label" if partial else "all labels have weight 0"
+    found = _labelled(_without_zero_stress(frames, remarks), remarks, why)
+    remarks[:] = [one_line(line) for line in remarks]
+    return found
+
+
+def _present(names: Names, entries: Entries) -> Names:
+    """Of the names, those that the frame has."""
+    known = {*entries.line, *entries.columns}
+    return Names(**{kind: n if n in known else None for kind, n in vars(names).items()})
+
+
+def _check_present(
+    frames: Sequence[Frame], entries: Sequence[Entries], keys: DataKeys, remarks: list[str]
+) -> None:
+    """Refuse a set without a label that was asked for; say which ones not all frames have."""
+    asked = {"energy": keys.energy, "forces": keys.forces, "stress": keys.stress or keys.virial}
+    for what, key in asked.items():
+        n = sum(_is_known(getattr(f, what)) for f in frames)
+        if key and not n:
+            raise DataError(f"{entries[0].label}: no '{brief(key)}', nor in any other frame")
+        if what != "stress" and n < len(frames):
+            why = "" if n else f": {_missing(what, entries[0])}"
+            remarks.append(f"{what}: known in {n} of {len(frames)} frames{why}")
+
+
+def _is_known(label: float | NDArray[np.float64] | None) -> bool:
+    return label is not None and bool(np.isfinite(label).any())
 
 
 def _without_zero_stress(frames: list[Frame], remarks: list[str]) -> list[Frame]:
@@ -93,50 +142,54 @@ def _without_zero_stress(frames: list[Frame], remarks: list[str]) -> list[Frame]
     return [replace(frame, stress=None) if frame.label in zero else frame for frame in frames]
 
 
-def _labelled(frames: list[Frame], remarks: list[str]) -> list[Frame]:
+def _labelled(frames: list[Frame], remarks: list[str], why: str) -> list[Frame]:
     """Without the frames whose labels all have weight 0: they can say nothing, not even an element."""
     left_out = [f.label for f in frames if not f.has_labels]
     if left_out:
-        remarks.append(f"left out, as all labels have weight 0: {some(left_out)}")
+        remarks.append(f"left out, as {why}: {some(left_out)}")
     if frames and len(left_out) == len(frames):
         raise DataError("no frame has a label of a weight above 0")
     return [f for f in frames if f.has_labels]
 
 
-def _read_all(paths: Sequence[Path]) -> list[tuple[Atoms, str, Path]]:
-    names = [path.name for path in paths]
+def _read_all(paths: Sequence[Path], remarks: list[str]) -> list[tuple[Atoms, str, Path]]:
+    names = short_names([source_of(path).file for path in paths])
     found, errors = [], []
     for path in paths:
-        # the bare name is enough unless two folders have a file of this name
-        name = path.name if names.count(path.name) == 1 else str(path)
+        name = names[source_of(path).file]
         try:
-            frames = read_structures(path)
+            frames = read_any(path, True, remarks)
         except DataError as error:
             errors.append(str(error))
             continue
-        found += [(atoms, f"{name} frame {k}", path) for k, atoms in enumerate(frames)]
+        found += [(atoms, f"{name} frame {k}", path) for k, atoms in frames]
     if errors:
         raise DataError("\n".join(errors))
     return found
 
 
-def _frame(atoms: Atoms, entries: Entries, names: Names, keys: DataKeys, file: Path) -> Frame:
+def _frame(
+    atoms: Atoms, entries: Entries, names: Names, keys: DataKeys, file: Path, partial: bool
+) -> Frame:
     if len(atoms) == 0:
         raise DataError("no atoms")
     _check_structure(atoms)
     stress = _stress(atoms, entries, names, keys)
     weights = read_weights(entries)
-    isolated = is_isolated(atoms)
-    energy = _energy(entries, names, needed=weights.energy > 0)
-    # zero by symmetry, and rarely in the file: nothing to learn or to compare
-    forces = _forces(entries, names, needed=weights.forces > 0 and not isolated)
+    needed = {
+        "energy": weights.energy > 0 and not (partial and names.energy is None),
+        # zero by symmetry, and rarely in the file: nothing to learn or to compare
+        "forces": weights.forces > 0
+        and not is_isolated(atoms)
+        and not (partial and names.forces is None),
+    }
     plain = atoms.copy()
     plain.calc = None
     plain.set_constraint()  # ASE would give zero forces for what they hold
     return Frame(
         plain,
-        energy if weights.energy > 0 else np.nan,
-        forces if weights.forces > 0 else np.full((len(atoms), 3), np.nan),
+        _energy(entries, names, needed["energy"]),
+        _forces(entries, names, needed["forces"]),
         stress if weights.stress > 0 else None,
         entries.label,
         file,
@@ -154,6 +207,8 @@ def _check_structure(atoms: Atoms) -> None:
     for name, values in (("positions", atoms.positions), ("cell", atoms.cell.array)):
         if not np.isfinite(values).all():
             raise DataError(f"{name} not finite")
+        if np.abs(values).max(initial=0.0) > LARGEST:
+            raise DataError(f"{name} of {np.abs(values).max():.3g} Å: in which unit are they?")
     for k, periodic in enumerate(atoms.pbc):
         if periodic and not atoms.cell.array[k].any():
             raise DataError(f"periodic in direction {k}, but cell vector {k} is zero")
@@ -162,7 +217,7 @@ def _check_structure(atoms: Atoms) -> None:
         raise DataError(
             "the periodic cell vectors lie in one plane or line: the cell has no volume"
         )
-    problem = too_dense(atoms)
+    problem = too_dense(atoms) or too_near(atoms)
     if problem:
         raise DataError(problem)
 
@@ -238,18 +293,18 @@ def _missing(what: str, entries: Entries) -> str:
     hint = ""
     if what == "energy" and "E" in known:
         hint = "; E of CP2K's files is in Hartree and must be converted"
-    found = ", ".join(known) or "nothing but positions"
+    found = some(known, 20) or "nothing but positions"
     return f"no {what} (it has: {found}; set data.keys.{what} to the name of the label{hint})"
 
 
 def _numbers(value: Any, name: str) -> NDArray[np.float64]:
     array = np.asarray(value)
     if array.dtype.kind == "b":
-        raise DataError(f"{name} is {value}, expected a number")
+        raise DataError(f"{name} is {brief(value)}, expected a number")
     try:
         numbers = array.astype(float)
-    except (ValueError, TypeError):
-        raise DataError(f"{name} is '{str(value)[:40]}', expected numbers alone") from None
+    except (ValueError, TypeError, OverflowError):
+        raise DataError(f"{name} is '{brief(value)}', expected numbers alone") from None
     if not np.isfinite(numbers).all():
         raise DataError(f"{name} not finite")
     return numbers
@@ -272,7 +327,7 @@ _CONDITIONS = ("charge", "total_charge", "spin", "multiplicity", "total_spin", "
 
 def _say_conditions(entries: Sequence[Entries], remarks: list[str]) -> None:
     for name in sorted({n for e in entries for n in e.line if n.lower() in _CONDITIONS}):
-        values = {str(e.line.get(name)) for e in entries}
+        values = {brief(e.line.get(name)) for e in entries}
         if len(values) > 1:
             remarks.append(
                 f"frames differ in {name} ({some(sorted(values))}), on which energies depend and "

@@ -5,6 +5,8 @@ import re
 
 from ase.data import atomic_numbers
 
+from e3md.data.problems import brief
+
 _ISOTOPES = {"D": "H", "T": "H"}
 _MARKED = re.compile(r"([A-Za-z]{1,2})[^A-Za-z].*")  # Si1, O_h, Fe3+, Cl-
 
@@ -22,11 +24,13 @@ def tidy_symbol(label: str) -> str:
     marked = _MARKED.fullmatch(label)
     found = _element(marked[1]) if marked else None
     if not marked or not found:
-        raise ValueError(f"'{label}' is no element that ASE knows: write its symbol, such as Si")
+        raise ValueError(
+            f"'{brief(label)}' is no element that ASE knows: write its symbol, such as Si"
+        )
     letters = marked[1]
     if len(letters) == 2 and letters.isupper() and _element(letters[0]):
         raise ValueError(
-            f"'{label}' may be {found} or {letters[0]}: write the symbol of the element alone"
+            f"'{brief(label)}' may be {found} or {letters[0]}: write the symbol of the element alone"
         )
     return found
 

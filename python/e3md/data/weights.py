@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e3md.data.entries import Entries
-from e3md.data.problems import DataError
+from e3md.data.problems import DataError, brief
 
 # MACE's, and GPUMD's for a whole frame
 _OF_FRAMES = {
@@ -51,7 +51,7 @@ def read_weights(entries: Entries) -> FrameWeights:
         except (TypeError, ValueError):
             weight = np.nan
         if isinstance(value, bool) or not (np.isfinite(weight) and weight >= 0):
-            raise DataError(f"{name} must be a number of at least 0, not {str(value)[:40]}")
+            raise DataError(f"{name} must be a number of at least 0, not {brief(value)}")
         for kind in _OF_FRAMES[name.lower()]:
             factors[kind] *= weight
     return FrameWeights(**factors)

@@ -1,23 +1,24 @@
 """Checkpoints that are whole or absent, and what a finished run left behind."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from e3md.data.statistics import Statistics
-from e3md.export import TrainingRecord
+from e3md.export import UNFINISHED, TrainingRecord
+from e3md.files import DamagedFileError, load_archive, save_archive
 from e3md.model import ModelConfig, build_model
 from e3md.model.committee import Committee
 from e3md.train.settings import Change, Settings
 from e3md.train.speed import Speed
 
 BEST, LAST, RECORD = "best.ckpt", "last.ckpt", "record.json"
+PARTS = {"epoch", "state_dict", "optimizer_states", "lr_schedulers", "callbacks", "loops"}
 
 
 class RunRecord(BaseModel):
@@ -35,23 +36,17 @@ class RunRecord(BaseModel):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target, flushes to disk, then renames: a kill or a full disk in between
-    leaves the last good checkpoint as it was."""
+    """By the one atomic write: a kill or a full disk leaves the last good checkpoint as it was."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            with temporary.open("wb") as handle:
-                torch.save(checkpoint, handle)
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        save_archive(path, checkpoint)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return load_checkpoint(Path(path))
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -64,7 +59,12 @@ class BestCheckpoint(ModelCheckpoint):
         )  # fmt: skip
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Lightning forgets the best score when the folder was moved, and overwrites best.ckpt."""
+        """Lightning forgets the best score when the folder was moved, and overwrites best.ckpt.
+
+        It is forgotten on purpose when best.ckpt is lost: the best weights are those from now on.
+        """
+        if not (Path(str(self.dirpath)) / BEST).is_file():
+            return
         path = str(Path(str(self.dirpath)) / BEST)
         here = {"dirpath": self.dirpath, "best_model_path": path, "kth_best_model_path": path}
         best = {path: state_dict["best_model_score"]}
@@ -96,9 +96,40 @@ def load_record(run_dir: Path) -> RunRecord:
 
     Raises:
         FileNotFoundError: if there is none.
+        DamagedFileError: naming it.
     """
-    _require(run_dir / RECORD)
-    return RunRecord.model_validate_json((run_dir / RECORD).read_text())
+    path = run_dir / RECORD
+    _require(path)
+    try:
+        return RunRecord.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        reason = error.errors()[0]
+        where = ".".join(str(part) for part in reason["loc"])
+        raise DamagedFileError(
+            f"{path} is damaged: {where + ': ' if where else ''}{reason['msg']}. Without it the "
+            "weights cannot be used: restore it from a copy, or start anew in another run_dir"
+        ) from None
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of a run.
+
+    Raises:
+        DamagedFileError: naming it.
+        OSError: if it is not there or may not be read.
+    """
+    found = load_archive(path)
+    missing = PARTS - found.keys() if isinstance(found, dict) else PARTS
+    if missing:
+        raise DamagedFileError(
+            f"{path} is damaged: no checkpoint of `e3md train`, {sorted(missing)[0]} is missing"
+        )
+    return found
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a run, or the member of one, has saved an epoch in the folder."""
+    return any((folder / name).exists() for name in (LAST, BEST))
 
 
 def load_run(run_dir: str | Path) -> tuple[nn.Module, ModelConfig, Statistics, TrainingRecord]:
@@ -106,17 +137,39 @@ def load_run(run_dir: str | Path) -> tuple[nn.Module, ModelConfig, Statistics, T
 
     Raises:
         FileNotFoundError: naming the file of the run that is missing.
+        DamagedFileError: naming the file of the run that is damaged.
     """
     folder = Path(run_dir)
     record = load_record(folder)
-    models = [_load_best(member, record) for member in member_folders(folder, record.members)]
+    members = member_folders(folder, record.members)
+    models = [_load_best(member, record) for member in members]
     model = Committee(models) if record.members > 1 else models[0]
-    return model, record.model, record.statistics, record.training
+    unfinished = [text for member in members if (text := _unfinished(member))]
+    training = record.training.model_copy(
+        update={"state": "; ".join(unfinished) or record.training.state}
+    )
+    return model, record.model, record.statistics, training
+
+
+def _unfinished(folder: Path) -> str:
+    """How far the weights in a folder of a run got that has not ended; else empty."""
+    record = load_record(folder)
+    if record.training.state != UNFINISHED:
+        return ""
+    epochs = record.settings.training.max_epochs if record.settings else "?"
+    weights = load_checkpoint(folder / BEST)["epoch"] + 1
+    return f"{UNFINISHED}, weights of epoch {weights} of {epochs} ({folder.name})"
 
 
 def member_folders(run_dir: Path, members: int) -> list[Path]:
     """Where the checkpoints of a run lie."""
     return [run_dir / f"member_{k + 1}" for k in range(members)] if members > 1 else [run_dir]
+
+
+def folders_of_run(run_dir: Path) -> list[Path]:
+    """All folders that a run writes to."""
+    own = [run_dir, *run_dir.glob("member_*")]
+    return [*own, *(folder / name for folder in own for name in ("cache", "logs", "report"))]
 
 
 def _require(path: Path) -> None:
@@ -137,9 +190,15 @@ def _require(path: Path) -> None:
 def _load_best(folder: Path, record: RunRecord) -> nn.Module:
     _require(folder / BEST)
     model = build_model(record.model, record.statistics, getattr(torch, record.dtype))
-    weights = torch.load(folder / BEST, map_location="cpu", weights_only=True)["state_dict"]
+    weights = load_checkpoint(folder / BEST)["state_dict"]
     prefix = "average."
-    model.load_state_dict(
-        {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-    )
+    try:
+        model.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        )
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise DamagedFileError(
+            f"{folder / BEST} does not hold the model that {folder / RECORD} describes: {reason}"
+        ) from None
     return model

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from e3md.train.checkpoint import LAST, member_folders
+from e3md.files import make_folder, write_text
+from e3md.train.checkpoint import LAST, RECORD, has_begun, member_folders
 from e3md.train.config import Config, ConfigError
-from e3md.train.files import write_text
 from e3md.train.settings import LIMITS
 
 FINISHED = "finished.json"  # in the folder of a member: the settings it was trained with
@@ -32,19 +32,21 @@ def check_run_dir(config: Config, resume: bool) -> None:
         ConfigError: saying what the folder holds.
     """
     folder = config.run_dir
-    began = (folder / LAST).is_file() or any(folder.glob(f"member_*/{LAST}"))
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"run_dir: {folder} is a file: set another run_dir")
+    began = has_begun(folder) or any(has_begun(member) for member in folder.glob("member_*"))
     if began and not resume:
         raise ConfigError(
             f"{folder} holds a run already: continue it with --resume, or set another run_dir"
         )
     if resume:
         _check_members(folder, config.training.members)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
 
 
 def _check_members(folder: Path, members: int) -> None:
     """Refuse to resume a run that has not begun, or has other kinds or more of models."""
-    single = (folder / LAST).is_file()
+    single = has_begun(folder)
     more = folder / f"member_{members + 1 if members > 1 else 1}"
     if more.is_dir():
         raise ConfigError(
@@ -52,9 +54,10 @@ def _check_members(folder: Path, members: int) -> None:
         )
     if single and members > 1:
         raise ConfigError(f"training.members: {members}, but {folder} holds a single model")
-    first = member_folders(folder, members)[0] / LAST
-    if not first.is_file():
-        raise ConfigError(f"{first}: nothing to resume from, start without --resume")
+    first = member_folders(folder, members)[0]
+    # a record without a checkpoint: the first epoch was interrupted, and begins again
+    if not has_begun(first) and not (first / RECORD).is_file():
+        raise ConfigError(f"{first / LAST}: nothing to resume from, start without --resume")
 
 
 def is_finished(config: Config) -> bool:
@@ -62,8 +65,12 @@ def is_finished(config: Config) -> bool:
     path = config.run_dir / FINISHED
     if not path.is_file():
         return False
-    then, now = json.loads(path.read_text()), config.training.model_dump(mode="json")
-    return all(then.get(key) == now[key] for key in LIMITS)
+    try:
+        then = json.loads(path.read_bytes())
+    except ValueError:
+        return False  # damaged: the training goes on, ends by its limits, and writes it again
+    now = config.training.model_dump(mode="json")
+    return isinstance(then, dict) and all(then.get(key) == now[key] for key in LIMITS)
 
 
 def mark_finished(config: Config) -> None:

@@ -2,11 +2,11 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-import yaml
 from ase.data import chemical_symbols
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -16,26 +16,38 @@ from pydantic import (
     model_validator,
 )
 
+from e3md.data.problems import brief, one_line, shorten
 from e3md.data.read import DataKeys
+from e3md.data.sources import expand_globs
 from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig, SO3NetConfig
 from e3md.paths import expand
+from e3md.train.yaml_file import YamlError, read_yaml
 
 LARGEST_SEED = 2**32 - 1  # of numpy
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _usable(path: Path) -> Path:
+    if "\0" in str(path) or any(len(part.encode()) > 255 for part in path.parts):
+        raise ValueError("no name that a file can have")
+    return path
+
+
+FilePath = Annotated[Path, AfterValidator(_usable)]
 
 
 class DataConfig(_Section):
-    """Files are extended XYZ, plain or compressed; relative to the configuration file."""
+    """Files that ASE reads, or patterns such as runs/*/OUTCAR; relative to the configuration file."""
 
-    train: list[Path] = Field(min_length=1, description="files to learn from")
-    valid: list[Path] = Field([], description="files to choose the best weights by")
+    train: list[FilePath] = Field(min_length=1, description="files to learn from")
+    valid: list[FilePath] = Field([], description="files to choose the best weights by")
     valid_fraction: float = Field(
         0.1, gt=0, lt=1, description="part of train to hold out if valid is empty, chosen by seed"
     )
-    test: list[Path] = Field([], description="files for the final error table only")
+    test: list[FilePath] = Field([], description="files for the final error table only")
     keys: DataKeys = DataKeys()
     e0s: dict[str, FiniteFloat] = Field(
         {}, description="energies of isolated atoms, eV, in place of those that the data give"
@@ -46,8 +58,20 @@ class DataConfig(_Section):
     def _elements(cls, e0s: dict[str, float]) -> dict[str, float]:
         unknown = [symbol for symbol in e0s if symbol not in chemical_symbols[1:]]
         if unknown:
-            raise ValueError(f"{' '.join(unknown)}: no chemical symbol")
+            raise ValueError(f"{brief(unknown[0])}: no chemical symbol")
         return e0s
+
+    def absolute(self, folder: Path) -> "DataConfig":
+        """The same with paths relative to `folder`, and every file that a pattern matches.
+
+        Raises:
+            DataError: for a pattern that matches nothing.
+        """
+        files = {
+            name: expand_globs([folder / expand(p) for p in getattr(self, name)])
+            for name in ("train", "valid", "test")
+        }
+        return self.model_copy(update=files)
 
 
 class LossConfig(_Section):
@@ -72,11 +96,16 @@ class LossConfig(_Section):
 class TrainingConfig(_Section):
     """The optimization."""
 
-    max_epochs: int = Field(300, ge=1)
-    max_time: float | None = Field(None, gt=0, description="minutes, then stop after the epoch")
-    batch_size: int = Field(2, ge=1, description="frames per step and process")
+    max_epochs: int = Field(300, ge=1, le=10**7)
+    max_time: float | None = Field(
+        None, gt=0, le=1e7, description="minutes, then stop after the epoch"
+    )
+    batch_size: int = Field(2, ge=1, le=10**6, description="frames per step and process")
     batch_edges: int | None = Field(
-        None, ge=1, description="in place of batch_size: most neighbor pairs per step and process"
+        None,
+        ge=1,
+        le=10**10,
+        description="in place of batch_size: most neighbor pairs per step and process",
     )
     optimizer: Literal["adam", "adamw"] = "adam"
     amsgrad: bool = Field(False, description="steps by the largest second moment so far")
@@ -85,22 +114,31 @@ class TrainingConfig(_Section):
     schedule: Literal["cosine", "plateau"] = Field(
         "cosine", description="cosine: to zero at max_epochs; plateau: halve when valid stalls"
     )
-    patience: int = Field(25, ge=1, description="epochs without progress before plateau halves")
-    warmup_steps: int = Field(100, ge=0)
+    patience: int = Field(
+        25, ge=1, le=10**7, description="epochs without progress before plateau halves"
+    )
+    warmup_steps: int = Field(100, ge=0, le=10**9)
     ema_decay: float = Field(0.99, ge=0, lt=1, description="moving average of the weights")
     gradient_clip: float = Field(
         5.0, gt=0, description="largest norm of the gradient, in units of its recent mean"
     )
-    early_stopping: int | None = Field(None, ge=1, description="epochs without progress, then stop")
+    early_stopping: int | None = Field(
+        None, ge=1, le=10**7, description="epochs without progress, then stop"
+    )
     seed: int = 1
     members: int = Field(
-        1, ge=1, description="models of a committee, trained one after another: seed, seed + 1, ..."
+        1,
+        ge=1,
+        le=100,
+        description="models of a committee, trained one after another: seed, seed + 1, ...",
     )
     dtype: Literal["float32", "float64"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
-    threads: int | None = Field(None, ge=1, description="of a process; default: torch's choice")
-    devices: int = Field(1, ge=1, description="processes per node, with cuda one per GPU")
-    num_nodes: int = Field(1, ge=1, description="machines")
+    threads: int | None = Field(
+        None, ge=1, le=1024, description="of a process; default: torch's choice"
+    )
+    devices: int = Field(1, ge=1, le=1024, description="processes per node, with cuda one per GPU")
+    num_nodes: int = Field(1, ge=1, le=10_000, description="machines")
     loss: LossConfig = LossConfig()
 
     @field_validator("seed")
@@ -124,10 +162,12 @@ class TrainingConfig(_Section):
 class Config(_Section):
     """A whole training run."""
 
-    run_dir: Path = Field(Path("run"), description="where everything is written")
+    run_dir: FilePath = Field(Path("run"), description="where everything is written")
     data: DataConfig
     model: ModelConfig = NequIPConfig()
-    init_from: Path | None = Field(None, description="model file to start from, instead of model")
+    init_from: FilePath | None = Field(
+        None, description="model file to start from, instead of model"
+    )
     training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="before")
@@ -143,12 +183,7 @@ class Config(_Section):
 
     def absolute(self, folder: Path) -> "Config":
         """The same with paths relative to `folder` made absolute, and ~ the home folder."""
-        data = self.data.model_copy(
-            update={
-                k: [folder / expand(p) for p in getattr(self.data, k)]
-                for k in ("train", "valid", "test")
-            }
-        )
+        data = self.data.absolute(folder)
         initial = folder / expand(self.init_from) if self.init_from else None
         return self.model_copy(
             update={"run_dir": folder / expand(self.run_dir), "data": data, "init_from": initial}
@@ -165,18 +200,16 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: naming every unknown or ill-typed key and what was expected.
     """
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file")
     try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML ({error})") from error
+        values = read_yaml(path)
+    except YamlError as error:
+        raise ConfigError(str(error)) from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected keys such as data, model, training")
     try:
         return Config.model_validate(values).absolute(path.resolve().parent)
     except ValidationError as error:
-        lines = [_explain(item) for item in error.errors()]
+        lines = shorten([_explain(item) for item in error.errors()])
         raise ConfigError(f"{path}:\n  " + "\n  ".join(lines)) from None
 
 
@@ -186,7 +219,7 @@ ARCHITECTURES: dict[str, type[BaseModel]] = {
 
 
 def _explain(item: Any) -> str:
-    where = [str(part) for part in item["loc"] if part not in ARCHITECTURES]
+    where = [brief(str(part)) for part in item["loc"] if part not in ARCHITECTURES]
     key = ".".join(where)
     if item["type"] == "extra_forbidden":
         close = difflib.get_close_matches(where[-1], _known_keys(item["loc"]), n=1)
@@ -194,7 +227,9 @@ def _explain(item: Any) -> str:
         return f"{key}: unknown key{hint}"
     if item["type"] == "missing":
         return f"{key}: required"
-    return f"{key}: {item['msg']}, got {item['input']!r}"
+    value = item["input"]
+    shown = f"'{brief(value)}'" if isinstance(value, str) else brief(value)
+    return f"{key}: {one_line(item['msg'], 200)}, got {shown}"
 
 
 def _known_keys(location: tuple) -> list[str]:

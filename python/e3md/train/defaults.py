@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from e3md.data.read import read_frames
+from e3md.files import write_text
 from e3md.train.checkpoint import LAST
 from e3md.train.config import ConfigError, DataConfig, load_config
 from e3md.train.facts import CUTOFF, Facts, collect_facts
-from e3md.train.files import write_text
 from e3md.train.prepare import check_files
 
 CONFIG = "config.yaml"

@@ -2,15 +2,17 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from e3md.train.files import write_text
+from e3md.files import write_text
 
-METRICS = ("train_loss", "valid_loss", "valid_energy_mae", "valid_forces_mae")
+METRICS = Path("logs") / "metrics.csv"  # in the folder of a run
+COLUMNS = ("train_loss", "valid_loss", "valid_energy_mae", "valid_forces_mae")
 
 
 class History(Callback):
@@ -25,16 +27,20 @@ class History(Callback):
     ) -> None:
         learning_rate = trainer.optimizers[0].param_groups[0]["lr"]
         row = {"epoch": trainer.current_epoch, "learning_rate": float(learning_rate)}
-        self.rows.append(row | {key: float(trainer.callback_metrics[key]) for key in METRICS})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self.rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_text(self.path, text.getvalue())
+        self.rows.append(row | {key: float(trainer.callback_metrics[key]) for key in COLUMNS})
+        write_metrics(self.path, self.rows)
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": list(self.rows)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
+
+
+def write_metrics(path: Path, rows: Sequence[dict[str, float]]) -> None:
+    """The table of a curve; rows: one per epoch, at least one."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())

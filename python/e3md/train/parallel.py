@@ -1,16 +1,27 @@
 """Several processes, on one machine or more: Lightning's DDP starts and joins them."""
 
 import os
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import lightning
 import torch
-from lightning.pytorch.plugins.environments import ClusterEnvironment, LightningEnvironment
+from lightning.pytorch.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from e3md.interrupts import Interrupted
 from e3md.train.config import ConfigError, TrainingConfig
+
+CHILDREN_END = 10  # s
 
 
 def is_parallel(settings: TrainingConfig) -> bool:
@@ -31,7 +42,9 @@ def cluster(settings: TrainingConfig) -> list[ClusterEnvironment]:
     One process has none, whatever the variables of the job it runs in say.
     """
     if is_parallel(settings):
-        return []
+        slurm = SLURMEnvironment.detect() and not TorchElasticEnvironment.detect()
+        # by itself it would call scontrol on Slurm's warning
+        return [SLURMEnvironment(auto_requeue=False)] if slurm else []
     # Lightning took it from the environment
     rank_zero_only.rank = 0  # type: ignore[attr-defined]
     return [LightningEnvironment()]
@@ -53,6 +66,24 @@ def explained(settings: TrainingConfig) -> Iterator[None]:
             f"training.devices: {settings.devices}, training.num_nodes: {settings.num_nodes} do not "
             f"fit the job: {error}"
         ) from error
+
+
+@contextmanager
+def children_end(trainer: lightning.Trainer) -> Iterator[None]:
+    """If the block fails or is interrupted, no process that Lightning started outlives it."""
+    try:
+        yield
+    except BaseException as error:
+        children = getattr(trainer.strategy.launcher, "procs", [])
+        # a signal ends them after the same step, and one that fails takes this process with it
+        limit = time.monotonic() + (CHILDREN_END if isinstance(error, Interrupted) else 0)
+        for child in children:
+            try:
+                child.wait(timeout=max(0.0, limit - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        raise
 
 
 def is_first_process(settings: TrainingConfig) -> bool:

@@ -13,6 +13,7 @@ from e3md.data.coverage import pairless_frames, rare_elements, unused_atoms
 from e3md.data.dataset import Sample, build_samples
 from e3md.data.oddities import ABSURD_SHIFT, check_energies, far_from_atoms, odd_frames
 from e3md.data.read import DataError, Frame, file_sha256, read_frames
+from e3md.data.sources import short_names
 from e3md.data.split import split
 from e3md.data.statistics import (
     ReferenceEnergies,
@@ -124,9 +125,10 @@ def _read_sets(data: DataConfig, console: Console) -> FrameSets:
 
 
 def _describe_files(data: DataConfig, frames: Sequence[Frame]) -> list[DataFile]:
+    names = short_names(data.train)
     return [
         DataFile(
-            file=path.name,
+            file=names[path],
             sha256=file_sha256(path),
             n_configurations=sum(f.file == path for f in frames),
         )

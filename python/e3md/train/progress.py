@@ -59,5 +59,8 @@ class TrainingProgress(Callback):
             epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             self.console.print(f"{epoch}  {errors}  ({left} left)", soft_wrap=True)
 
+    def on_exception(self, *_: Any) -> None:
+        self.bar.stop()
+
     def teardown(self, *_: Any, **__: Any) -> None:
         self.bar.stop()

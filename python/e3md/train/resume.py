@@ -2,17 +2,19 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.markup import escape
 
 from e3md.data.statistics import Statistics
-from e3md.train.checkpoint import LAST, RECORD, RunRecord, load_record
+from e3md.files import DamagedFileError, save_archive
+from e3md.train.checkpoint import BEST, LAST, RECORD, RunRecord, load_checkpoint, load_record
 from e3md.train.committee import FINISHED
 from e3md.train.config import Config, ConfigError, TrainingConfig
+from e3md.train.history import METRICS, History, write_metrics
+from e3md.train.prepare import warn
 from e3md.train.settings import (
     Change,
     Settings,
@@ -28,21 +30,41 @@ MAY_CHANGE = (
 )
 
 
-def resume_record(config: Config, console: Console) -> RunRecord | None:
-    """The record of a run that began, with its settings as they are now; None before it begins.
+class Checkpoint(NamedTuple):
+    """Where a run goes on."""
+
+    path: Path
+    state: dict[str, Any]
+
+    @property
+    def epochs(self) -> int:
+        """That are finished."""
+        return int(self.state["epoch"]) + 1
+
+
+class Resumed(NamedTuple):
+    """A run to go on with."""
+
+    record: RunRecord
+    checkpoint: Checkpoint
+
+
+def find_begun(config: Config, console: Console) -> Resumed | None:
+    """A run that saved an epoch, with its settings as they are now; None before it did.
 
     Raises:
         ConfigError: naming each setting that may not change, and what it was.
+        DamagedFileError: naming a file without which it cannot go on.
     """
     folder = config.run_dir
-    if not (folder / LAST).is_file():
+    newest = newest_checkpoint(folder, console)
+    if newest is None:
         return None
     if not (folder / RECORD).is_file():
         raise ConfigError(f"{folder / RECORD}: not there, so {folder} cannot be resumed")
     record, now = load_record(folder), settings_of(config)
-    last = torch.load(folder / LAST, map_location="cpu", weights_only=True)
-    epochs = last["epoch"] + 1
-    before = record.settings or _known_settings(folder, record, now, last, console)
+    epochs = newest.epochs
+    before = record.settings or _known_settings(folder, record, now, newest.state, console)
     changes = compare_settings(before, now, epochs)
     lines = [
         *_model_changes(record, config),
@@ -55,7 +77,61 @@ def resume_record(config: Config, console: Console) -> RunRecord | None:
         console.print(f"resumed with another setting: {change}{_remark(change, now)}")
     training = record.training.model_copy(update={"test_errors": {}})
     update = {"settings": now, "changes": [*record.changes, *changes], "training": training}
-    return record.model_copy(update=update)
+    _restore(newest, console)
+    return Resumed(record.model_copy(update=update), newest)
+
+
+def _restore(newest: Checkpoint, console: Console) -> None:
+    """Write again what the newest checkpoint holds: the curve, and best.ckpt if it is the best."""
+    folder = newest.path.parent
+    callbacks = newest.state["callbacks"]
+    write_metrics(folder / METRICS, callbacks[History.__qualname__]["rows"])
+    try:
+        load_checkpoint(folder / BEST)
+        return
+    except (DamagedFileError, OSError) as error:
+        problem = str(error) if (folder / BEST).exists() else f"{folder / BEST} is missing"
+    best = next(state for key, state in callbacks.items() if key.startswith("BestCheckpoint"))
+    if best["current_score"] == best["best_model_score"]:
+        warn(console, [f"{problem}: the same weights are taken from {newest.path.name}"])
+        save_archive(folder / BEST, newest.state)
+    else:
+        warn(
+            console,
+            [
+                f"{problem}: the best weights of the first {newest.epochs} epochs are lost, those "
+                "that are exported will be the best from now on"
+            ],
+        )
+        (folder / BEST).unlink(missing_ok=True)
+
+
+def newest_checkpoint(folder: Path, console: Console) -> Checkpoint | None:
+    """last.ckpt; if it is missing or damaged best.ckpt, as the epochs after it come out the same.
+
+    None if neither was ever written.
+
+    Raises:
+        DamagedFileError: naming the files, if there is none to go on from.
+    """
+    paths = [folder / name for name in (LAST, BEST) if (folder / name).exists()]
+    problems = [] if folder / LAST in paths else [f"{folder / LAST} is missing"]
+    for path in paths:
+        try:
+            found = Checkpoint(path, load_checkpoint(path))
+        except (DamagedFileError, OSError) as error:
+            problems.append(str(error))
+            continue
+        if path.name == BEST:
+            way = f"going on from {BEST}, which holds the run after epoch {found.epochs}"
+            warn(console, [f"{problems[0]}: {way}"])
+        return found
+    if not paths:
+        return None
+    raise DamagedFileError(
+        "; ".join(problems) + f". There is nothing to go on from: restore {LAST} or {BEST} from a "
+        "copy, or start anew in another run_dir"
+    )
 
 
 def check_statistics(folder: Path, before: Statistics, now: Statistics) -> None:

@@ -15,28 +15,30 @@ from torch import nn
 
 from e3md.data.batches import BatchSize, Share, training_loader, validation_loader
 from e3md.errors import Compared, Errors, error_rows
-from e3md.export import TrainingRecord
+from e3md.export import FINISHED, UNFINISHED, TrainingRecord
+from e3md.files import remove_leftovers, write_text
 from e3md.fused.training import Reach
+from e3md.interrupts import Interrupted
 from e3md.model import build_model
 from e3md.paths import expand
 from e3md.train.checkpoint import (
-    LAST,
     RECORD,
     AtomicCheckpointIO,
     Patience,
     RunRecord,
     checkpoints,
+    folders_of_run,
     load_run,
 )
 from e3md.train.committee import check_run_dir, is_finished, mark_finished, member_configs
 from e3md.train.config import Config, ConfigError, DataConfig, load_config
 from e3md.train.defaults import configure
 from e3md.train.device import missing_cuda
-from e3md.train.files import write_text
-from e3md.train.history import History
+from e3md.train.history import METRICS, History
 from e3md.train.initial import load_initial
 from e3md.train.module import PotentialTraining
 from e3md.train.parallel import (
+    children_end,
     choose_strategy,
     cluster,
     explained,
@@ -46,12 +48,11 @@ from e3md.train.parallel import (
 from e3md.train.prepare import TrainingData, prepare_data, shortest_distance, warn
 from e3md.train.progress import TrainingProgress
 from e3md.train.report import compare, write_report
-from e3md.train.resume import check_statistics, resume_record
+from e3md.train.resume import Resumed, check_statistics, find_begun
 from e3md.train.sense import check_sense
 from e3md.train.settings import settings_of
 from e3md.train.speed import Speed, SpeedMeter, joint_speed
-
-METRICS = Path("logs") / "metrics.csv"
+from e3md.train.stop import StopBySignal, how_to_go_on
 
 
 def train(config_path: str | Path, resume: bool = False) -> Path:
@@ -61,33 +62,49 @@ def train(config_path: str | Path, resume: bool = False) -> Path:
         ConfigError: for a configuration or run folder that does not fit.
         DataError: for frames that cannot be trained on, listed by file and number.
         DivergedError: if the loss is no longer a number.
+        DamagedFileError: for a file of the run that it cannot go on without.
+        WriteError: for a file that cannot be written.
+        Interrupted: by a signal, in a process that handles them; with words on how to go on.
     """
     config = load_config(expand(config_path))
+    try:
+        return _train(config, resume)
+    except Interrupted as stopped:
+        stopped.words = how_to_go_on(stopped.signum, config, Path(config_path))
+        if not is_first_process(config.training):
+            # the first one speaks, and its status counts; Lightning kills it if another one fails
+            stopped.words, stopped.status = "", 0
+        raise
+
+
+def _train(config: Config, go_on: bool) -> Path:
     first = is_first_process(config.training)
     console = Console(quiet=not first)
-    check_run_dir(config, resume)
+    check_run_dir(config, go_on)
+    if first:
+        remove_leftovers(folders_of_run(config.run_dir))
     _check_device(config.training.device)
     _quiet()
     set_threads(config.training)
     initial = load_initial(config.init_from) if config.init_from else None
     if initial:
         config = config.model_copy(update={"model": initial.config})
-    records = [resume_record(member, console) for member in member_configs(config)]
+    begun = [find_begun(member, console) for member in member_configs(config)]
     data = prepare_data(config, console, initial)
     warn(console, check_sense(config, data.samples["train"]))
-    record = _train_members(config, data, records, console)
+    record = _train_members(config, data, begun, console)
     if first:
         _report(config, data, record, console)
     return config.run_dir
 
 
 def _train_members(
-    config: Config, data: TrainingData, records: list[RunRecord | None], console: Console
+    config: Config, data: TrainingData, begun: list[Resumed | None], console: Console
 ) -> RunRecord:
-    """Train each member, from the record of where it was left."""
+    """Train each member, from where it was left."""
     members = member_configs(config)
     done = []
-    for n, (member, before) in enumerate(zip(members, records, strict=True), 1):
+    for n, (member, before) in enumerate(zip(members, begun, strict=True), 1):
         if len(members) > 1:
             console.print(f"member {n} of {len(members)}, seed {member.training.seed}")
         done.append(_train_model(member, data, before, console))
@@ -109,10 +126,11 @@ def _train_members(
 
 
 def _train_model(
-    config: Config, data: TrainingData, before: RunRecord | None, console: Console
+    config: Config, data: TrainingData, begun: Resumed | None, console: Console
 ) -> RunRecord:
     """Train one model, from where it was left; a model that was finished stays as it is."""
     lightning.seed_everything(config.training.seed, verbose=False)
+    before = begun.record if begun else None
     statistics = before.statistics if before else data.statistics
     if before:
         check_statistics(config.run_dir, statistics, data.statistics)
@@ -131,17 +149,24 @@ def _train_model(
         ),
         settings=settings_of(config),
     )
+    finished = before is not None and is_finished(config)
+    record = _with_state(record, FINISHED if finished else UNFINISHED)
     if is_first_process(config.training):
-        config.run_dir.mkdir(parents=True, exist_ok=True)
         write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
-    if before and is_finished(config):
+    if finished:
         return record
-    speed = _fit(model, data, config, before is not None, console)
-    record = record.model_copy(update={"speed": speed})
+    speed = _fit(model, data, config, begun.checkpoint.path if begun else None, console)
+    record = _with_state(record.model_copy(update={"speed": speed}), FINISHED)
     if is_first_process(config.training):
         write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
         mark_finished(config)
     return record
+
+
+def _with_state(record: RunRecord, state: str) -> RunRecord:
+    return record.model_copy(
+        update={"training": record.training.model_copy(update={"state": state})}
+    )
 
 
 def train_data(data: DataConfig, run_dir: Path, resume: bool = False) -> Path:
@@ -149,8 +174,11 @@ def train_data(data: DataConfig, run_dir: Path, resume: bool = False) -> Path:
 
     Raises:
         ConfigError, DataError, DivergedError: as `train`.
+        Interrupted: as `train`.
     """
-    return train(configure(data, expand(run_dir), resume, Console()), resume)
+    run_dir = expand(run_dir)
+    remove_leftovers([run_dir])
+    return train(configure(data, run_dir, resume, Console()), resume)
 
 
 def _check_device(device: str) -> None:
@@ -160,11 +188,21 @@ def _check_device(device: str) -> None:
 
 
 def _fit(
-    model: nn.Module, data: TrainingData, config: Config, resume: bool, console: Console
+    model: nn.Module, data: TrainingData, config: Config, begun: Path | None, console: Console
 ) -> Speed:
+    """Train to the end.
+
+    begun: checkpoint to go on from.
+    """
     settings, meter = config.training, SpeedMeter()
     trainer = _trainer(
-        config, [meter, History(config.run_dir / METRICS), TrainingProgress(console, meter)]
+        config,
+        [
+            meter,
+            History(config.run_dir / METRICS),
+            TrainingProgress(console, meter),
+            StopBySignal(),
+        ],
     )
     share = Share(trainer.global_rank, trainer.world_size)
     size = BatchSize(settings.batch_size, settings.batch_edges)
@@ -173,8 +211,8 @@ def _fit(
     n_steps = settings.max_epochs * len(batches)
     reach = Reach(shortest_distance(data.samples) or 1.0, config.model.cutoff)
     module = PotentialTraining(model, settings, data.force_scale, n_steps, reach)
-    last = config.run_dir / LAST if resume else None
-    trainer.fit(module, batches, valid, ckpt_path=last, weights_only=True)
+    with children_end(trainer):
+        trainer.fit(module, batches, valid, ckpt_path=begun, weights_only=True)
     return meter.speed(trainer.world_size)
 
 

@@ -1,11 +1,13 @@
 """The settings of a run, as record.json keeps them, and how two parts of a run differ in them."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from e3md.data.read import file_sha256
+from e3md.data.sources import source_of
 from e3md.train.config import Config, DataConfig, TrainingConfig
 
 LIMITS = ("max_epochs", "max_time", "early_stopping")  # when a run ends
@@ -47,8 +49,13 @@ def settings_of(config: Config) -> Settings:
     return Settings(
         data=config.data,
         training=config.training,
-        sha256={name: [file_sha256(path) for path in paths] for name, paths in files.items()},
+        sha256={name: [_contents(path) for path in paths] for name, paths in files.items()},
     )
+
+
+def _contents(path: Path) -> str:
+    """SHA-256 of a file, and which of its frames are taken."""
+    return file_sha256(path) + str(path).removeprefix(str(source_of(path).file))
 
 
 def compare_settings(before: Settings, after: Settings, epochs: int) -> list[Change]:

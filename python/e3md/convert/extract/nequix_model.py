@@ -4,6 +4,7 @@ Reading needs numpy alone; the program itself (package `nequix`) only evaluates.
 """
 
 import json
+import re
 
 import numpy as np
 from neutral_file import Unsupported, main
@@ -24,13 +25,20 @@ ARCHITECTURE = {  # key of the file's header -> name of the hyperparameter
     "avg_n_neighbors": "avg_num_neighbors",
     "atomic_numbers": "species",
 }
-IRRELEVANT = {  # training and data; they leave no trace in the energy
-    "mlp_init_scale", "atom_energies", "state_path", "resume_from", "train_path", "valid_path",
-    "cache_dir", "valid_frac", "avg_n_edges", "avg_n_nodes", "max_n_edges", "max_n_nodes",
-    "optimizer", "learning_rate", "warmup_epochs", "warmup_factor", "grad_clip_norm",
-    "weight_decay", "batch_size", "n_epochs", "energy_weight", "force_weight", "stress_weight",
-    "loss_type", "log_every", "ema_decay",
+IRRELEVANT = {  # what nequix 0.1 to 0.4.5 read for training, data and speed; no trace in the energy
+    "mlp_init_scale", "atom_energies", "valid_frac", "val_every", "avg_n_edges", "avg_n_nodes",
+    "max_n_edges", "max_n_nodes", "n_graph", "optimizer", "learning_rate", "warmup_epochs",
+    "warmup_factor", "grad_clip_norm", "weight_decay", "batch_size", "n_epochs", "loss_type",
+    "log_every", "ema_decay", "kernel", "use_kernel", "distributed", "finetune_from", "resume_from",
+    "cache_dir", "checkpoint_grad_energy", "displacement", "extra_val_frac", "extra_train_steps",
+    "energy", "force", "stress", "train_path", "valid_path", "val_path", "state_path",
+    "extra_train_path", "extra_val_path", "energy_weight", "force_weight", "stress_weight",
+    "hessian_weight", "extra_energy_weight", "extra_force_weight", "extra_stress_weight",
 }  # fmt: skip
+RECORD = re.compile(  # of a run: names, places, random numbers, hardware
+    r"(wandb|log|logging|slurm|git)_.*|.*_(path|paths|dir|id|seed)|(run|experiment|project|model)_name"
+    r"|seed|notes?|tags|version|nequix_version|date|num_workers|n_devices|device|wandb|project"
+)
 
 
 def read(path):
@@ -48,7 +56,11 @@ def extract(path, head):
     if head is not None:
         raise Unsupported(f"head '{head}': a Nequix model has one")
     header, arrays = read(path)
-    unknown = sorted(set(header) - set(ARCHITECTURE) - IRRELEVANT)
+    unknown = [
+        key
+        for key in sorted(set(header) - set(ARCHITECTURE) - IRRELEVANT)
+        if not RECORD.fullmatch(key)
+    ]
     if unknown:
         raise Unsupported(", ".join(f"{key} = {header[key]!r}" for key in unknown))
     missing = sorted(set(ARCHITECTURE) - set(header))

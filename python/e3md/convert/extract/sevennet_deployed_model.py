@@ -163,14 +163,21 @@ def radial(code, extra, arrays):
     return {**found, "envelope_power": int(power.group(1))}
 
 
+def check_release(extra):
+    if extra["model_type"] != "E3_equivariant_model":
+        raise Unsupported(f"the deployed model {extra['model_type']} of sevenn {extra['version']}")
+    if not re.match(r"0\.(9|10)(\.|$)", extra["version"]):
+        raise Unsupported(
+            f"files deployed by sevenn {extra['version'] or '(no version)'}, only by 0.9 and 0.10: convert "
+            "the checkpoint that it was made from instead"
+        )
+
+
 def extract(path, head):
     if head is not None:
         raise Unsupported(f"head '{head}': a deployed model has one")
     _, code, constants, extra = load(path)
-    if extra["model_type"] != "E3_equivariant_model" or not extra["version"].startswith("0."):
-        raise Unsupported(f"the deployed model {extra['model_type']} of {extra['version']}")
-    if int(extra["version"].split(".")[1]) > 10:
-        raise Unsupported(f"files of sevenn {extra['version']}: convert the checkpoint instead")
+    check_release(extra)
     found = segments(code, constants)
     keys = [key for key, _ in found]
     begin, end = keys.index("x"), keys.index("scaled_atomic_energy")
@@ -205,10 +212,12 @@ def evaluate(path, head, structures):
 
     model, _, _, extra = load(path)
     species = extra["chemical_symbols_to_index"].split()
-    results = {}
+    cutoff, results = float(extra["cutoff"]), {}
     for k, atoms in enumerate(structures):
-        i, j, shift = neighbor_list("ijS", atoms, float(extra["cutoff"]))
+        i, j, shift = neighbor_list("ijS", atoms, cutoff)
         cell = complete_cell(atoms.cell) if atoms.cell.rank else np.zeros((3, 3))
+        if not len(i):  # some releases need an edge: one at the cutoff adds nothing
+            i, j, shift, cell = [0], [0], [[1, 0, 0]], cutoff * np.eye(3)
         found = model(
             {
                 "x": torch.tensor([species.index(symbol) for symbol in atoms.symbols]),

@@ -15,8 +15,6 @@ from neutral_file import (
     with_calculator,
 )
 
-REFUSED = {"use_modality": False, "use_bias_in_linear": False}  # option -> what e3md stands for
-
 
 def load(path):
     from sevenn.util import model_from_checkpoint
@@ -126,10 +124,15 @@ def per_species(values, n):
 
 
 def extract(path, head):
-    expect(head is None, f"head '{head}': models of several modalities are not supported")
     model, config = load(path)
-    for name, value in REFUSED.items():
-        expect(config.get(name, value) == value, f"{name} = {config.get(name)}")
+    modalities = ", ".join(config.get("_modal_map") or {})
+    expect(
+        not config.get("use_modality"),
+        f"several modalities in one model ({modalities}): each adds biases of its own to the linear "
+        "layers (use_modality = True). Only models of a single one can be converted",
+    )
+    expect(head is None, f"head '{head}': a SevenNet model has one")
+    expect(not config.get("use_bias_in_linear"), "use_bias_in_linear = True")
     modules = dict(model.named_children())
     numbers = sorted(config["_type_map"], key=config["_type_map"].get)
     n = len(numbers)
@@ -197,11 +200,26 @@ def double_calculator(path):
     return calculator
 
 
+def restore_couplings(model):
+    """Coupling coefficients in float64 again: a checkpoint holds them rounded to float32."""
+    from e3nn.o3 import wigner_3j
+
+    for module in model.modules():
+        for name, stored in list(module.named_buffers(recurse=False)):
+            if name.startswith("_w3j_"):
+                exact = wigner_3j(*map(int, name.split("_")[2:]), dtype=torch.float64)
+                if torch.allclose(exact, stored.double(), atol=1e-6):
+                    setattr(module, name, exact)
+
+
 def evaluate(path, head, structures):
-    torch.set_default_dtype(torch.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         calculator = double_calculator(path)
+    # Only now: to sort the weights of checkpoints older than 0.11, sevenn compares coupling
+    # coefficients of the file (float32) with ones it makes in the default dtype.
+    torch.set_default_dtype(torch.float64)
+    restore_couplings(calculator.model)
     return "float64", with_calculator(structures, calculator)
 
 

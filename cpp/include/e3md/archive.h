@@ -1,0 +1,44 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace e3md {
+
+/// A zip archive of torch.save or torch.jit.save in memory, whole: every record has the CRC-32 that
+/// the archive states for it, and its list of records, where it carries one, agrees.
+class Archive {
+ public:
+  struct Record {
+    std::string name;  ///< without the folder that all records of an archive lie in
+    uint32_t crc = 0;
+    uint64_t size = 0;    ///< bytes, inflated
+    uint64_t stored = 0;  ///< bytes in the file
+    bool deflated = false;
+  };
+
+  /// Reads and checks a file. what: what it should be, for messages, as "e3md model".
+  /// Throws Error, naming the file and the record at fault.
+  Archive(const std::string& path, const std::string& what);
+
+  const std::vector<Record>& records() const { return records_; }
+  const std::string& bytes() const { return bytes_; }
+  bool has(std::string_view name) const;
+  /// Throws Error if there is no such record.
+  std::string read(const std::string& name) const;
+  /// Whether it carries a list of its records: files of format_version 1 do not.
+  bool has_list() const;
+
+ private:
+  std::string path_;
+  std::string bytes_;
+  std::vector<Record> records_;
+  void check_records() const;
+  void check_list() const;
+};
+
+/// Throws Error if a file is no whole archive; for checkpoints and caches, which torch reads.
+void check_archive(const std::string& path);
+
+}  // namespace e3md
