@@ -1,6 +1,5 @@
 """Damaged model files are refused by name, or mean what the sound one does; more by `fuzz`."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -9,13 +8,8 @@ import pytest
 import torch
 
 from e3md.demo import MODEL_PATH
-from fuzz.models import DAMAGE, Model, cases, gives_the_same, sound_models, write_archive
+from fuzz.models import DAMAGE, Model, cases_of, gives_the_same, sound_models, write_archive
 from fuzz.runner import GOOD, Case, Verdict, fuzz, run_case
-
-
-@pytest.fixture(scope="module")
-def make_case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Case]:
-    return cases(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +17,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> list[Model]:
     return sound_models(tmp_path_factory.mktemp("sound"))
 
 
-def test_damaged_files_are_refused_or_mean_the_same(make_case: Callable[[int], Case]) -> None:
-    tally = fuzz(make_case, range(60))
+def test_damaged_files_are_refused_or_mean_the_same(models: list[Model], tmp_path: Path) -> None:
+    tally = fuzz(cases_of(models, tmp_path), range(60))
     assert tally.ok, str(tally)
 
 

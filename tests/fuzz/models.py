@@ -9,7 +9,7 @@ format_version 2 hold; older files get damage by accident alone.
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,6 +63,7 @@ def read_model(file: Path) -> Model:
 
 def sound_models(folder: Path) -> list[Model]:
     """The demo's potential, a model of each architecture and a committee, with random weights."""
+    torch.set_num_threads(1)
     files, statistics = [MODEL_PATH], random_statistics(("Li", "P", "S"))
     with torch.random.fork_rng():
         for arch in ARCHITECTURES:
@@ -191,8 +192,11 @@ def gives_the_same(file: Path, model: Model) -> bool:
 
 def cases(folder: Path) -> Callable[[int], Case]:
     """The case of every seed; sound models are made once, in the folder."""
-    torch.set_num_threads(1)
-    models = sound_models(folder)
+    return cases_of(sound_models(folder), folder)
+
+
+def cases_of(models: Sequence[Model], folder: Path) -> Callable[[int], Case]:
+    """The same of models that are there."""
 
     def case(seed: int) -> Case:
         rng = np.random.default_rng(seed)
