@@ -3,8 +3,12 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <exception>
+#include <string_view>
+
 #include "e3md/archive.h"
 #include "e3md/committee.h"
+#include "e3md/error.h"
 #include "e3md/neighbor_list.h"
 #include "e3md/potential.h"
 #include "e3md/runtime.h"
@@ -117,10 +121,23 @@ py::array descriptors(const e3md::Potential& potential, const Integers& types,
   return to_array(std::move(values), {static_cast<py::ssize_t>(graph.n_local), n_features});
 }
 
+/// A ValueError whose bytes need not be UTF-8: it may quote a damaged file.
+void translate(std::exception_ptr thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const e3md::Error& error) {
+    const std::string_view text = error.what();
+    const auto words = py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+        text.data(), static_cast<py::ssize_t>(text.size()), "backslashreplace"));
+    PyErr_SetObject(PyExc_ValueError, words.ptr());
+  }
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
   m.doc() = "C++ core of e3md: neighbor list, model evaluation, model-file metadata, units.";
+  py::register_exception_translator(translate);
 
   py::class_<e3md::NeighborList>(m, "NeighborList")
       .def(py::init<double, double>(), "cutoff"_a, "skin"_a = 0.0)

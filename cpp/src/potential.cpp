@@ -273,7 +273,7 @@ Result Potential::evaluate(const Graph& graph, Wanted wanted, GhostExchanger* ex
   if (wanted.members) result.member_forces.assign(3 * n_members * graph.n_nodes, 0.0);
   std::vector<double> g(3 * graph.n_edges(), 0.0);  // dE/d edge_vec, mean over the members
   impl_->guarded([&] {
-    const GhostExchangeScope lend(exchanger);
+    const GhostExchangeScope lend(exchanger, graph.n_local, graph.n_nodes);
     const auto add = [&](const Member& one) {
       add_mean(one.energies, n_members, result.energies);
       add_mean(one.g, n_members, g);
