@@ -37,6 +37,8 @@ Tensor edge_conv_radial(const Tensor& h, const Tensor& edge_vec, const Tensor& t
                         const Tensor& edge_index, at::TensorList tables, bool solid,
                         int64_t n_local, int64_t dim_out) {
   const RadialArguments arguments(h, edge_vec, types, edge_index, tables, solid);
+  check_size("edge_conv_radial", "n_local", n_local, 0, h.size(0));
+  check_size("edge_conv_radial", "dim_out", dim_out, 0, kMaxColumns);
   Tensor out = at::empty({n_local, dim_out}, h.options());
   AT_DISPATCH_FLOATING_TYPES(h.scalar_type(), "edge_conv_radial", [&] {
     const PreparedRadial<scalar_t> prepared(arguments, n_local, dim_out);

@@ -76,7 +76,6 @@ struct PreparedRadial {
   PreparedRadial(const RadialArguments& a, int64_t n_local, int64_t dim_out)
       : begin(receiver_begin(a.edge_index, n_local, a.h.size(0))) {
     const RadialTables& tables = a.tables;
-    check_size("edge_conv_radial", "dim_out", dim_out, 0, kMaxColumns);
     products = conv::read_tables<T>(tables.products(a.h.size(1), dim_out), false);
     share_terms(products);
     const double* value = tables.harmonic_value.template const_data_ptr<double>();

@@ -18,6 +18,7 @@ namespace e3md {
 namespace {
 
 constexpr const char* kList = "extra/records.txt";
+constexpr size_t kMaxLine = 512;  // of the list: longer than any
 
 std::string read_file(const std::string& path) {
   const std::string file = "model file '" + path + "'";
@@ -34,7 +35,9 @@ std::string read_file(const std::string& path) {
   return bytes;
 }
 
-[[noreturn]] void fail(const std::string& path, const std::string& why) {
+/// `why` may quote the file: it stays one line whatever it quotes.
+[[noreturn]] void fail(const std::string& path, std::string why) {
+  std::replace_if(why.begin(), why.end(), [](unsigned char c) { return c < ' ' || c == 127; }, '?');
   throw Error("'" + path + "' is damaged: " + why + ". Take another copy of it.");
 }
 
@@ -100,6 +103,9 @@ void Archive::check_list() const {
       std::mismatch(expected.begin(), expected.end(), found.begin(), found.end());
   if (missing == expected.end() && other == found.end()) return;
   const std::string& line = missing == expected.end() ? *other : *missing;
+  const auto printable = [](unsigned char c) { return c >= ' ' && c <= '~'; };
+  if (line.size() > kMaxLine || !std::all_of(line.begin(), line.end(), printable))
+    fail(path_, "its list of records, " + std::string(kList) + ", is not one");
   fail(path_, "record " + line.substr(line.rfind(' ') + 1) + " is not what it was written with");
 }
 

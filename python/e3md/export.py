@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
