@@ -69,7 +69,6 @@ Archive::Archive(const std::string& path, const std::string& what)
       fail(path_,
            "its record " + record.name + " does not have the CRC-32 that it was written with");
   }
-  check_list();
 }
 
 bool Archive::has(std::string_view name) const {
@@ -109,6 +108,6 @@ void Archive::check_list() const {
   fail(path_, "record " + line.substr(line.rfind(' ') + 1) + " is not what it was written with");
 }
 
-void check_archive(const std::string& path) { Archive(path, "archive of torch"); }
+void check_archive(const std::string& path) { Archive(path, "archive of torch").check_list(); }
 
 }  // namespace e3md

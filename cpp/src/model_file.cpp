@@ -41,7 +41,8 @@ std::pair<Archive, Metadata> open_model(const std::string& path) {
     throw Error("'" + path +
                 "' is not an e3md model: the archive has no e3md.json. Write model "
                 "files with `e3md export` or `e3md convert`.");
-  Metadata metadata = parse_metadata(archive.read(record), path);
+  Metadata metadata = parse_metadata(archive.read(record), path);  // first: newer files may differ
+  archive.check_list();
   metadata.remark = not_bound(archive, metadata);
   return {std::move(archive), std::move(metadata)};
 }

@@ -7,7 +7,7 @@
 namespace e3md {
 
 /// A zip archive of torch.save or torch.jit.save in memory, whole: every record has the CRC-32 that
-/// the archive states for it, and its list of records, where it carries one, agrees.
+/// the archive states for it.
 class Archive {
  public:
   struct Record {
@@ -29,13 +29,13 @@ class Archive {
   std::string read(const std::string& name) const;
   /// Whether it carries a list of its records: files of format_version 1 do not.
   bool has_list() const;
+  /// Throws Error, naming a record, if the file's list of its records is not of this file.
+  void check_list() const;
 
  private:
   std::string path_;
   std::string bytes_;
   std::vector<Record> records_;
-  void check_records() const;
-  void check_list() const;
 };
 
 /// Throws Error if a file is no whole archive; for checkpoints and caches, which torch reads.
