@@ -20,7 +20,7 @@ namespace {
 constexpr const char* kList = "extra/records.txt";
 constexpr size_t kMaxLine = 512;  // of the list: longer than any
 
-std::string read_file(const std::string& path) {
+std::vector<char> read_file(const std::string& path) {
   const std::string file = "model file '" + path + "'";
   std::error_code code;
   if (!std::filesystem::exists(path, code)) throw Error(file + " does not exist");
@@ -29,7 +29,7 @@ std::string read_file(const std::string& path) {
   if (!std::filesystem::is_regular_file(path, code)) throw Error(file + " is no regular file");
   std::ifstream stream(path, std::ios::binary);
   if (!stream) throw Error(file + " cannot be opened for reading");
-  std::string bytes(std::filesystem::file_size(path, code), '\0');
+  std::vector<char> bytes(std::filesystem::file_size(path, code));
   if (!stream.read(bytes.data(), static_cast<std::streamsize>(bytes.size())))
     throw Error(file + " cannot be read to its end");
   return bytes;
@@ -54,7 +54,7 @@ Archive::Archive(const std::string& path, const std::string& what)
     : path_(path), bytes_(read_file(path)) {
   std::vector<uint64_t> begins;
   try {
-    CentralDirectory found = read_central_directory(bytes_);
+    CentralDirectory found = read_central_directory({bytes_.data(), bytes_.size()});
     records_ = std::move(found.records);
     begins = std::move(found.begins);
   } catch (const std::runtime_error& error) {
@@ -62,9 +62,8 @@ Archive::Archive(const std::string& path, const std::string& what)
   }
   for (size_t k = 0; k < records_.size(); ++k) {
     const Record& record = records_[k];
-    const uint32_t found = record.deflated
-                               ? crc32(read(record.name))
-                               : crc32(std::string_view(bytes_).substr(begins[k], record.stored));
+    const uint32_t found = record.deflated ? crc32(read(record.name))
+                                           : crc32({bytes_.data() + begins[k], record.stored});
     if (found != record.crc)
       fail(path_,
            "its record " + record.name + " does not have the CRC-32 that it was written with");
@@ -78,9 +77,10 @@ bool Archive::has(std::string_view name) const {
 
 std::string Archive::read(const std::string& name) const {
   try {
-    caffe2::serialize::PyTorchStreamReader reader(
-        std::make_shared<caffe2::serialize::MemoryReadAdapter>(bytes_.data(), bytes_.size()));
-    const auto [data, size] = reader.getRecord(name);
+    if (!reader_)
+      reader_ = std::make_shared<caffe2::serialize::PyTorchStreamReader>(
+          std::make_shared<caffe2::serialize::MemoryReadAdapter>(bytes_.data(), bytes_.size()));
+    const auto [data, size] = reader_->getRecord(name);
     return {static_cast<const char*>(data.get()), size};
   } catch (const std::exception& error) {
     fail(path_, "its record " + name + " cannot be read");

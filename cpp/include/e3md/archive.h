@@ -1,8 +1,13 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+namespace caffe2::serialize {
+class PyTorchStreamReader;
+}
 
 namespace e3md {
 
@@ -23,7 +28,7 @@ class Archive {
   Archive(const std::string& path, const std::string& what);
 
   const std::vector<Record>& records() const { return records_; }
-  const std::string& bytes() const { return bytes_; }
+  const std::vector<char>& bytes() const { return bytes_; }
   bool has(std::string_view name) const;
   /// Throws Error if there is no such record.
   std::string read(const std::string& name) const;
@@ -34,8 +39,9 @@ class Archive {
 
  private:
   std::string path_;
-  std::string bytes_;
+  std::vector<char> bytes_;  // a move leaves them where reader_ looks
   std::vector<Record> records_;
+  mutable std::shared_ptr<caffe2::serialize::PyTorchStreamReader> reader_;
 };
 
 /// Throws Error if a file is no whole archive; for checkpoints and caches, which torch reads.
