@@ -7,7 +7,7 @@ import torch
 
 from conftest import random_statistics, random_structure
 from e3md.export import METADATA_FILE, TrainingRecord, save_model
-from e3md.model import ModelConfig
+from e3md.model import ModelConfig, build_model
 from e3md.model.config import NequIPConfig
 from laws import CONFIGS, SPECIES, build, to_graph
 
@@ -95,5 +95,5 @@ def test_float32_agrees_with_float64(config: ModelConfig) -> None:
 
 
 def test_building_a_model_leaves_the_default_dtype_alone(config: ModelConfig) -> None:
-    build(config)
+    build_model(config, random_statistics(SPECIES), torch.float64)
     assert torch.get_default_dtype() == torch.float32

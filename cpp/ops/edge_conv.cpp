@@ -28,14 +28,12 @@ Loops<T> loops();
 
 template <>
 Loops<float> loops<float>() {
-  return for_isa(kernels::baseline::loops_f32, kernels::avx2::loops_f32,
-                 kernels::avx512::loops_f32);
+  return E3MD_FOR_ISA(loops_f32);
 }
 
 template <>
 Loops<double> loops<double>() {
-  return for_isa(kernels::baseline::loops_f64, kernels::avx2::loops_f64,
-                 kernels::avx512::loops_f64);
+  return E3MD_FOR_ISA(loops_f64);
 }
 
 // ---- edges -------------------------------------------------------------------------------------

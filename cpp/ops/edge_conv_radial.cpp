@@ -24,13 +24,10 @@ using kernels::RadialLoops;
 
 template <class T>
 RadialLoops<T> loops() {
-  namespace k = kernels;
   if constexpr (std::is_same_v<T, float>)
-    return for_isa(k::baseline::radial_loops_f32, k::avx2::radial_loops_f32,
-                   k::avx512::radial_loops_f32);
+    return E3MD_FOR_ISA(radial_loops_f32);
   else
-    return for_isa(k::baseline::radial_loops_f64, k::avx2::radial_loops_f64,
-                   k::avx512::radial_loops_f64);
+    return E3MD_FOR_ISA(radial_loops_f64);
 }
 
 Tensor edge_conv_radial(const Tensor& h, const Tensor& edge_vec, const Tensor& types,

@@ -30,13 +30,10 @@ using kernels::ProductTraining;
 
 template <class T>
 ProductLoops<T> loops() {
-  namespace k = kernels;
   if constexpr (std::is_same_v<T, float>)
-    return for_isa(k::baseline::product_loops_f32, k::avx2::product_loops_f32,
-                   k::avx512::product_loops_f32);
+    return E3MD_FOR_ISA(product_loops_f32);
   else
-    return for_isa(k::baseline::product_loops_f64, k::avx2::product_loops_f64,
-                   k::avx512::product_loops_f64);
+    return E3MD_FOR_ISA(product_loops_f64);
 }
 
 /// Terms nested by their components.
