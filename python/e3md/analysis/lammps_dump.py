@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from e3md.analysis.frames import Frame
 from e3md.analysis.periodic import FloatArray
+from e3md.data.problems import brief, last_line
 
 # Columns that hold a position: (names, unwrapped already, fractional)
 _COORDINATES = (
@@ -97,7 +98,7 @@ class _Reader:
         for header, rows, whole in self._sections():
             name = next((name for name in _SECTIONS if header.startswith(name)), None)
             if name is None:
-                raise self._error(f"unexpected line 'ITEM: {header}'")
+                raise self._error(f"unexpected line 'ITEM: {brief(header)}'")
             if current.ends_before(name):
                 self._cut(current)
                 current = _Sections()
@@ -136,7 +137,7 @@ class _Reader:
 
     def _set_units(self, units: str) -> None:
         if units not in _TIME_PS:
-            raise ValueError(f"{self._path}: units {units}; metal and real are read")
+            raise ValueError(f"{self._path}: units {brief(units)}; metal and real are read")
         self._units = units
 
     def _frame(self, sections: _Sections) -> Frame | None:
@@ -179,8 +180,8 @@ class _Reader:
         for words in table:
             if len(words) != len(names):
                 raise self._error(
-                    f"{len(names)} columns ({' '.join(names)}), but a line of {len(words)} words: "
-                    f"{' '.join(words)}"
+                    f"{len(names)} columns ({brief(' '.join(names))}), but a line of {len(words)} "
+                    f"words: {brief(' '.join(words))}"
                 )
         return dict(zip(names, zip(*table, strict=True), strict=True))
 
@@ -203,7 +204,9 @@ class _Reader:
             if all(key in columns for key in keys):
                 break
         else:
-            raise self._error(f"no positions among the columns {' '.join(columns)}; dump xu yu zu")
+            raise self._error(
+                f"no positions among the columns {brief(' '.join(columns))}; dump xu yu zu"
+            )
         positions = self._numbers(columns, keys, float)
         if fractional:
             positions = positions @ cell + low
@@ -217,7 +220,7 @@ class _Reader:
         try:
             return np.array([columns[key] for key in keys], dtype=dtype).T
         except ValueError as error:
-            raise self._error(f"column {' '.join(keys)}: {error}") from error
+            raise self._error(f"column {' '.join(keys)}: {last_line(error)}") from error
 
     def _symbols(self, columns: dict[str, tuple[str, ...]], order: np.ndarray) -> tuple[str, ...]:
         labels = columns[self._label_column(columns)]
@@ -251,7 +254,7 @@ class _Reader:
         symbol = _ISOTOPES.get(match[1], match[1]) if match else ""
         if symbol not in chemical_symbols[1:]:
             raise self._error(
-                f"{label} is not an element; write an element column (dump ... element ..., "
+                f"{brief(label)} is not an element; write an element column (dump ... element ..., "
                 "dump_modify ... element Li P S) or give the elements of the atom types (types, "
                 "--species)"
             )
