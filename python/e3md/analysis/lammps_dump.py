@@ -22,6 +22,7 @@ _COORDINATES = (
     (("xs", "ys", "zs"), False, True),
 )
 _IMAGES = ("ix", "iy", "iz")
+_LARGEST = 1e9  # Å
 _TIME_PS = {"metal": 1.0, "real": 1e-3}  # unit styles whose length is Å; ps per time unit
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(?![A-Za-z])")  # of labels such as Li, Li1, O_w, S2-
 _ISOTOPES = {"D": "H", "T": "H"}  # case counts here, unlike in XYZ: a type CO is no cobalt
@@ -104,7 +105,7 @@ class _Reader:
                 current = _Sections()
             current.found[name] = (header, rows)
             current.whole &= whole
-            if name == "UNITS" and whole:
+            if name == "UNITS" and whole and rows:
                 self._set_units(rows[0].strip())
             if name == "ATOMS":
                 if (frame := self._frame(current)) is not None:
@@ -147,29 +148,60 @@ class _Reader:
             self._cut(sections)
             return None
         header, rows = sections.found["ATOMS"]
-        if len(rows) != int(sections.number("NUMBER OF ATOMS") or 0):
+        if len(rows) != self._whole(sections, "NUMBER OF ATOMS"):
             self._cut(sections)
             return None
-        self._step = int(sections.number("TIMESTEP") or 0)
-        time = sections.number("TIME")
-        ps = None if self._units is None or time is None else float(time) * _TIME_PS[self._units]
+        self._step = self._whole(sections, "TIMESTEP")
+        ps = self._time(sections)
         label = f"frame {self._number}{self._where} (step {self._step})"
         self._number += 1
-        low, cell, pbc = _box(sections)
+        low, cell, pbc = self._box(sections)
         columns = self._columns(header.split()[1:], rows)
         ids, order = self._ids(columns)
         symbols = self._symbols(columns, order)
         positions, unwrapped = self._positions(columns, low, cell)
+        if (np.abs(positions) > _LARGEST).any():
+            raise self._error(f"positions of {np.abs(positions).max():.3g} Å")
         # the corner of a shrink-wrapped direction moves with the atoms and is no reference point
         positions = (positions - np.where(pbc, low, 0.0))[order]
         return Frame(label, self._step, "step", ps, cell, pbc, ids, symbols, positions, unwrapped)
 
+    def _whole(self, sections: _Sections, name: str) -> int:
+        text = sections.number(name) or "nothing"
+        if not re.fullmatch(r"-?[0-9]{1,18}", text):
+            raise self._error(f"{name} is {brief(text)}, expected a whole number")
+        return int(text)
+
+    def _time(self, sections: _Sections) -> float | None:
+        """Time in ps, if the file says it and its unit."""
+        time = sections.number("TIME")
+        if self._units is None or time is None:
+            return None
+        try:
+            return float(time) * _TIME_PS[self._units]
+        except ValueError:
+            raise self._error(f"TIME is {brief(time)}, expected a number") from None
+
+    def _box(self, sections: _Sections) -> tuple[FloatArray, FloatArray, tuple[bool, bool, bool]]:
+        """Corner (3,) Å, cell (3, 3) Å and periodic directions."""
+        try:
+            low, cell, pbc = _box(sections)
+        except (ValueError, IndexError):
+            raise self._error("BOX BOUNDS: expected three lines of numbers") from None
+        largest = max(np.abs(cell).max(), np.abs(low).max())
+        if not largest < _LARGEST:
+            raise self._error(f"BOX BOUNDS of {largest:.3g} Å")
+        if not cell.any(axis=1)[list(pbc)].all():
+            raise self._error("BOX BOUNDS: periodic in a direction without extent")
+        return low, cell, pbc
+
     def _cut(self, sections: _Sections) -> None:
-        step = sections.number("TIMESTEP")
+        step = brief(sections.number("TIMESTEP") or "")
+        n_atoms = brief(sections.number("NUMBER OF ATOMS") or "unknown")
         n_rows = len(sections.found.get("ATOMS", ("", []))[1])
         self.notes.append(
             f"frame {self._number}{self._where}{f' (step {step})' if step else ''} is cut short "
-            f"({n_rows} of {sections.number('NUMBER OF ATOMS') or 'unknown'} atoms) and left out"
+            f"({n_rows} of {n_atoms} atoms) and left out"
         )
         self._number += 1
 
@@ -219,7 +251,7 @@ class _Reader:
     ) -> np.ndarray:
         try:
             return np.array([columns[key] for key in keys], dtype=dtype).T
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise self._error(f"column {' '.join(keys)}: {last_line(error)}") from error
 
     def _symbols(self, columns: dict[str, tuple[str, ...]], order: np.ndarray) -> tuple[str, ...]:
