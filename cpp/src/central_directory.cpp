@@ -12,6 +12,8 @@ constexpr uint32_t kEnd = 0x06054b50, kEnd64Locator = 0x07064b50, kEnd64 = 0x060
 constexpr uint32_t kEntry = 0x02014b50, kLocal = 0x04034b50;
 constexpr uint64_t kEndSize = 22, kLocatorSize = 20, kEntrySize = 46, kLocalSize = 30;
 constexpr uint16_t kStored = 0, kDeflated = 8, kZip64Extra = 1;
+constexpr uint32_t kFolder =
+    0x10;  // of the attributes: torch's reader leaves its bytes as they were
 /// Code is deflated and small; what claims to inflate beyond this is no model.
 constexpr uint64_t kMostInflated = 64ull << 20;
 
@@ -74,7 +76,9 @@ void read_zip64(const Bytes& bytes, uint64_t extra, uint64_t extra_size, Archive
   }
 }
 
-void check_record(const Archive::Record& record, uint16_t method, uint64_t inflated) {
+void check_record(const Archive::Record& record, uint16_t method, uint32_t attributes,
+                  uint64_t inflated) {
+  if (attributes & kFolder) fail("record " + record.name + " is marked as a folder, without bytes");
   if (method != kStored && method != kDeflated)
     fail("record " + record.name + " is compressed in a way that torch does not write");
   if (method == kStored && record.size != record.stored)
@@ -101,7 +105,7 @@ CentralDirectory read_central_directory(std::string_view all) {
     uint64_t offset = bytes.at<uint32_t>(at + 42);
     read_zip64(bytes, at + kEntrySize + name_size, extra_size, record, offset);
     if (record.deflated) inflated += record.size;
-    check_record(record, method, inflated);
+    check_record(record, method, bytes.at<uint32_t>(at + 38), inflated);
     if (!names.insert(name).second) fail("record " + name + " is there twice");
     if (bytes.at<uint32_t>(offset) != kLocal)
       fail("the beginning of record " + name + " is damaged");

@@ -164,6 +164,15 @@ def test_one_flipped_bit(make_model: MakeModel, tmp_path: Path) -> None:
         assert "flipped.pt' is damaged: its record " in refusal(path)
 
 
+def test_a_record_marked_as_a_folder(make_model: MakeModel, tmp_path: Path) -> None:
+    """torch's reader would leave its numbers as the memory was."""
+    content, path = bytearray(make_model().read_bytes()), tmp_path / "folder.pt"
+    entry = content.index(b"PK\x01\x02")
+    content[entry + 38] |= 0x10
+    path.write_bytes(bytes(content))
+    assert "is marked as a folder" in refusal(path)
+
+
 def test_records_that_changed_places(make_model: MakeModel, tmp_path: Path) -> None:
     records = records_of(make_model())
     names = [name for name in records if "/data/" in name and len(records[name]) > 64]

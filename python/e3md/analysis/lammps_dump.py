@@ -301,6 +301,8 @@ def _box(sections: _Sections) -> tuple[FloatArray, FloatArray, tuple[bool, bool,
     """Corner (3,) Å, cell (3, 3) Å and periodic directions."""
     words = sections.found["BOX BOUNDS"][0].split()[2:]
     rows = np.array(sections.words("BOX BOUNDS"), dtype=float)
+    if len(rows) != 3:
+        raise ValueError(f"{len(rows)} lines")
     if words[:2] == ["abc", "origin"]:  # general triclinic: three vectors, each with a corner
         return rows[:, 3], rows[:, :3], _periodic(words[2:5])
     tilted = words[:3] == ["xy", "xz", "yz"]
