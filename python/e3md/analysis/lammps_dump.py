@@ -191,7 +191,7 @@ class _Reader:
         largest = max(np.abs(cell).max(), np.abs(low).max())
         if not largest < _LARGEST:
             raise self._error(f"BOX BOUNDS of {largest:.3g} Å")
-        if not cell.any(axis=1)[list(pbc)].all():
+        if not np.any(cell[list(pbc)], axis=1).all():
             raise self._error("BOX BOUNDS: periodic in a direction without extent")
         return low, cell, pbc
 
