@@ -34,11 +34,11 @@ void check_rows(const at::Tensor& rows, const char* name) {
 /// What is lent, if the rows are those of the host's atoms; none: null.
 GhostExchanger* exchanger_for(int64_t n_local, int64_t n_nodes) {
   const GhostExchangeScope* scope = lent.load();
-  if (!scope || !scope->exchanger) return nullptr;
+  if (!scope) return nullptr;
   TORCH_CHECK(n_local == scope->n_local && n_nodes == scope->n_nodes, "ghost_exchange: ", n_local,
               " local and ", n_nodes, " rows in all, expected ", scope->n_local, " and ",
               scope->n_nodes, ", the atoms of the host program");
-  return scope->exchanger;
+  return &scope->exchanger;
 }
 
 void check_no_ghosts(int64_t n_local, int64_t n_nodes) {
@@ -88,7 +88,7 @@ at::Tensor ghost_exchange_meta(const at::Tensor& h, int64_t n_rows) {
 
 }  // namespace
 
-GhostExchangeScope::GhostExchangeScope(GhostExchanger* exchanger_, int64_t n_local_,
+GhostExchangeScope::GhostExchangeScope(GhostExchanger& exchanger_, int64_t n_local_,
                                        int64_t n_nodes_)
     : exchanger(exchanger_), n_local(n_local_), n_nodes(n_nodes_), previous_(lent.exchange(this)) {}
 
