@@ -8,8 +8,9 @@ import yaml
 from ase import Atoms
 
 from e3md import E3Calculator
+from e3md.data.read import DataKeys, read_frames
 from e3md.train import sizes
-from e3md.train.config import ConfigError
+from e3md.train.config import ConfigError, load_config
 from e3md.train.run import train
 from training_data import write_run
 
@@ -25,7 +26,6 @@ def _with(folder: Path, section: str, **settings: object) -> Path:
 @pytest.mark.parametrize(
     ("section", "settings", "named"),
     [
-        ("model", {"cutoff": 300.0}, r"model\.cutoff: about .* neighbor pairs within 300 Å take"),
         (
             "model",
             {"channels": 8192},
@@ -41,6 +41,15 @@ def test_what_does_not_fit_is_named(
     with pytest.raises(ConfigError, match=named):
         train(_with(tmp_path, section, **settings))
     assert not (tmp_path / "run" / "last.ckpt").exists()
+
+
+def test_neighbor_pairs_are_counted_before_they_are_made(tmp_path: Path, monkeypatch) -> None:
+    config = load_config(_with(tmp_path, "model", cutoff=50.0))
+    frames = read_frames(config.data.train, DataKeys())
+    sizes.check_sizes(config, frames, 2)
+    monkeypatch.setattr(sizes, "machine_memory", lambda: 3e8)
+    with pytest.raises(ConfigError, match=r"cutoff: about .* neighbor pairs within 50 Å take"):
+        sizes.check_sizes(config, 100 * frames, 2)
 
 
 def test_a_crowd_has_no_neighbor_list(make_model) -> None:
