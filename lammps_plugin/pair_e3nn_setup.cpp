@@ -152,6 +152,7 @@ void PairE3nn::check_type_masses() {
 void PairE3nn::announce(double warm_up_seconds) {
   const e3md::Metadata& metadata = potential_->metadata();
   if (comm->me) return;
+  if (!metadata.remark.empty()) error->warning(FLERR, "pair_style e3nn: {}", metadata.remark);
   utils::logmesg(lmp,
                  "pair_style e3nn\n"
                  "  model      {} ({}{}, {} layers, written by e3md {})\n"

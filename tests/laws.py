@@ -1,5 +1,7 @@
 """Graphs and configurations that the tests of physical laws share."""
 
+import copy
+
 import torch
 from ase import Atoms
 from torch import nn
@@ -54,11 +56,17 @@ CONFIGS: dict[str, ModelConfig] = {
 }
 
 
+_built: dict[tuple[str, torch.dtype], nn.Module] = {}
+
+
 def build(config: ModelConfig, dtype: torch.dtype = torch.float64) -> nn.Module:
-    """A model with reproducible random weights."""
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        return build_model(config, random_statistics(SPECIES), dtype)
+    """A model with reproducible random weights: a copy, as building one takes up to 5 s."""
+    key = (repr(config), dtype)
+    if key not in _built:
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            _built[key] = build_model(config, random_statistics(SPECIES), dtype)
+    return copy.deepcopy(_built[key])
 
 
 def to_graph(atoms: Atoms, config: ModelConfig, dtype: torch.dtype = torch.float64) -> AtomGraph:

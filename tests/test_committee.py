@@ -145,7 +145,7 @@ def test_a_file_that_promises_other_members_is_refused(files: Files, tmp_path: P
     module = torch.jit.load(str(files.committee), _extra_files=extra)
     metadata = json.loads(extra[METADATA_FILE]) | {"members": 5}
     torch.jit.save(module, tmp_path / "bad.pt", _extra_files={METADATA_FILE: json.dumps(metadata)})
-    with pytest.raises(ValueError, match=r"bad\.pt' holds 3 members, but its e3md\.json says 5"):
+    with pytest.raises(ValueError, match=r"bad\.pt'.*e3md\.json has members = 5"):
         Potential(str(tmp_path / "bad.pt"))
 
 

@@ -88,8 +88,8 @@ def test_bad_value(key: str, value: Any) -> None:
 
 
 def test_newer_format() -> None:
-    with pytest.raises(ValueError, match=r"format_version 2, .* reads only up to 1"):
-        parse(format_version=2)
+    with pytest.raises(ValueError, match=r"format_version 3, .* reads only up to 2"):
+        parse(format_version=3)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"species": '])

@@ -244,8 +244,9 @@ def test_bitwise_the_same_for_any_number_of_threads() -> None:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
-@pytest.mark.parametrize("level", ["baseline", "avx2", "avx512"])
+@pytest.mark.parametrize("level", ["baseline", "avx2"])
 def test_instruction_sets_agree(level: str) -> None:
+    """With the widest that this CPU has, which runs here."""
     script = (
         "import sys, io, torch, test_ops_edge_conv as t\n"
         "results = [x for p in t.PRODUCTS.values() for d in (torch.float32, torch.float64)\n"

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from conftest import random_statistics, random_structure
+from e3md._core import check_model_file
 from e3md.export import METADATA_FILE, TrainingRecord, save_model
-from e3md.model import ModelConfig
+from e3md.model import ModelConfig, build_model
 from e3md.model.config import NequIPConfig
 from laws import CONFIGS, SPECIES, build, to_graph
 
@@ -31,13 +32,14 @@ def test_saved_model_equals_eager(config: ModelConfig, dtype: torch.dtype, tmp_p
     loaded = torch.jit.load(str(path), _extra_files=files)
     metadata = json.loads(files[METADATA_FILE])
 
+    check_model_file(str(path))  # its code is allowed
     assert "exact" in remark
     assert metadata["tables"] is None
     assert energies.dtype == torch.float64
     assert descriptors.dtype == dtype
     torch.testing.assert_close(loaded(*arguments), energies, atol=0, rtol=0)
     torch.testing.assert_close(loaded.descriptors(*arguments), descriptors, atol=0, rtol=0)
-    assert metadata["format_version"] == 1
+    assert metadata["format_version"] == 2
     assert metadata["species"] == list(SPECIES)
     assert metadata["cutoff"] == config.cutoff
     assert metadata["n_layers"] == config.n_layers
@@ -52,6 +54,7 @@ def test_a_fused_file_gives_the_models_energies(config: ModelConfig, tmp_path) -
     arguments = (graph.types, graph.edge_index, graph.edge_vec, graph.n_atoms)
     path = tmp_path / "model.pt"
     save_model(model, config, random_statistics(SPECIES), TrainingRecord(), path)
+    check_model_file(str(path))
     loaded = torch.jit.load(str(path))
     loaded.double().tabulate(False)
     torch.testing.assert_close(loaded(*arguments), model(*arguments), atol=1e-11, rtol=0)
@@ -95,5 +98,5 @@ def test_float32_agrees_with_float64(config: ModelConfig) -> None:
 
 
 def test_building_a_model_leaves_the_default_dtype_alone(config: ModelConfig) -> None:
-    build(config)
+    build_model(config, random_statistics(SPECIES), torch.float64)
     assert torch.get_default_dtype() == torch.float32

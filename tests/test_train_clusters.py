@@ -33,11 +33,10 @@ def _train(config: Path, **variables: str) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize(
     "variables",
     [
-        {**SLURM, "SLURM_PROCID": "0", "SLURM_LOCALID": "0"},
         {**SLURM, "SLURM_PROCID": "3", "SLURM_LOCALID": "3"},
         {"LOCAL_RANK": "0", "RANK": "0", "WORLD_SIZE": "1", "GROUP_RANK": "0"},
     ],
-    ids=["batch", "task", "torchrun"],
+    ids=["task", "torchrun"],
 )
 def test_a_training_of_one_process_ignores_the_job(tmp_path: Path, variables: dict) -> None:
     done = _train(write_run(tmp_path, max_epochs=1), **variables)

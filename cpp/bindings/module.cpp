@@ -3,7 +3,12 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <exception>
+#include <string_view>
+
+#include "e3md/archive.h"
 #include "e3md/committee.h"
+#include "e3md/error.h"
 #include "e3md/neighbor_list.h"
 #include "e3md/potential.h"
 #include "e3md/runtime.h"
@@ -116,10 +121,23 @@ py::array descriptors(const e3md::Potential& potential, const Integers& types,
   return to_array(std::move(values), {static_cast<py::ssize_t>(graph.n_local), n_features});
 }
 
+/// A ValueError whose bytes need not be UTF-8: it may quote a damaged file.
+void translate(std::exception_ptr thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const e3md::Error& error) {
+    const std::string_view text = error.what();
+    const auto words = py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
+        text.data(), static_cast<py::ssize_t>(text.size()), "backslashreplace"));
+    PyErr_SetObject(PyExc_ValueError, words.ptr());
+  }
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
   m.doc() = "C++ core of e3md: neighbor list, model evaluation, model-file metadata, units.";
+  py::register_exception_translator(translate);
 
   py::class_<e3md::NeighborList>(m, "NeighborList")
       .def(py::init<double, double>(), "cutoff"_a, "skin"_a = 0.0)
@@ -141,8 +159,11 @@ PYBIND11_MODULE(_core, m) {
       .def_readonly("members", &e3md::Metadata::members)
       .def_readonly("json", &e3md::Metadata::json)
       .def_readonly("path", &e3md::Metadata::path)
+      .def_readonly("remark", &e3md::Metadata::remark)
       .def("type_of", &e3md::Metadata::type_of, "symbol"_a);
   m.def("read_metadata", &e3md::read_metadata, "path"_a);
+  m.def("check_archive", &e3md::check_archive, "path"_a);
+  m.def("check_model_file", &e3md::check_model_file, "path"_a);
   m.def("parse_metadata", &e3md::parse_metadata, "json"_a, "path"_a);
 
   py::class_<e3md::Potential>(m, "Potential")

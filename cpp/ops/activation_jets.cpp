@@ -63,6 +63,8 @@ void jets_grad(int64_t n, const T* g, const T* x, const T* s, T* to_x) {
 Tensor checked(const Tensor& x) {
   TORCH_CHECK(x.dim() == 3 && x.size(0) == 3, "activation_jets: x must be (3, n, width), not ",
               x.sizes());
+  TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble,
+              "activation_jets: x must be float32 or float64, not ", x.scalar_type());
   return x.contiguous();
 }
 

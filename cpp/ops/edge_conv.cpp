@@ -1,4 +1,4 @@
-// The ops of edge_conv on the CPU: checks, tables, and the loop over nodes. The schemas, and what
+// The ops of edge_conv on the CPU: checks, and the loop over nodes. The schemas, and what
 // the arguments mean, are in register.cpp.
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
@@ -20,7 +20,6 @@ using at::Tensor;
 using conv::read_tables;
 using conv::Tables;
 using conv::transpose;
-using conv::Widths;
 using kernels::Loops;
 using kernels::Problem;
 
@@ -29,14 +28,12 @@ Loops<T> loops();
 
 template <>
 Loops<float> loops<float>() {
-  return for_isa(kernels::baseline::loops_f32, kernels::avx2::loops_f32,
-                 kernels::avx512::loops_f32);
+  return E3MD_FOR_ISA(loops_f32);
 }
 
 template <>
 Loops<double> loops<double>() {
-  return for_isa(kernels::baseline::loops_f64, kernels::avx2::loops_f64,
-                 kernels::avx512::loops_f64);
+  return E3MD_FOR_ISA(loops_f64);
 }
 
 // ---- edges -------------------------------------------------------------------------------------
@@ -54,6 +51,9 @@ struct SenderOrder {
   }
 };
 
+/// Harmonics up to the largest degree that a path can have: every thread keeps rows of them.
+constexpr int64_t kMaxHarmonicColumns = kernels::kMaxComponents * kernels::kMaxComponents / 4;
+
 void check_edges(const Tensor& sh, const Tensor& weights, const Tensor& edge_index) {
   TORCH_CHECK(
       edge_index.scalar_type() == at::kLong && edge_index.dim() == 2 && edge_index.size(0) == 2,
@@ -63,10 +63,13 @@ void check_edges(const Tensor& sh, const Tensor& weights, const Tensor& edge_ind
     TORCH_CHECK(t.dim() == 2 && t.size(0) == edge_index.size(1),
                 "edge_conv: sh and weights must have one row per edge (", edge_index.size(1),
                 "), but one is ", t.sizes());
+  check_size("edge_conv", "number of columns of sh", sh.size(1), 0, kMaxHarmonicColumns);
+  check_size("edge_conv", "number of columns of weights", weights.size(1), 0, kMaxColumns);
 }
 
 void check_features(const Tensor& rows, const Tensor& sh, const Tensor& weights) {
   TORCH_CHECK(rows.dim() == 2, "edge_conv: features must be (nodes, columns), not ", rows.sizes());
+  check_size("edge_conv", "number of columns of features", rows.size(1), 0, kMaxColumns);
   TORCH_CHECK(rows.scalar_type() == at::kFloat || rows.scalar_type() == at::kDouble,
               "edge_conv: features must be float32 or float64, not ", rows.scalar_type());
   for (const Tensor& t : {sh, weights})
@@ -105,13 +108,15 @@ Tensor edge_conv(const Tensor& h_, const Tensor& sh_, const Tensor& weights_,
                  const Tensor& cg_value, int64_t n_local, int64_t dim_out) {
   check_edges(sh_, weights_, edge_index_);
   check_features(h_, sh_, weights_);
+  check_size("edge_conv", "dim_out", dim_out, 0, kMaxColumns);
   const Tensor h = h_.contiguous(), sh = sh_.contiguous(), weights = weights_.contiguous();
   const Tensor edge_index = edge_index_.contiguous();
   const auto begin = receiver_begin(edge_index, n_local, h.size(0));
+  const PathTable table(paths, cg_index, cg_value,
+                        {h.size(1), sh.size(1), weights.size(1), dim_out});
   Tensor out = at::empty({n_local, dim_out}, h.options());
   AT_DISPATCH_FLOATING_TYPES(h.scalar_type(), "edge_conv", [&] {
-    const Widths widths{h.size(1), sh.size(1), weights.size(1), dim_out};
-    const auto tables = read_tables<scalar_t>(paths, cg_index, cg_value, widths);
+    const auto tables = read_tables<scalar_t>(table);
     auto problem = make_problem<scalar_t>(h, sh, weights, dim_out, tables);
     problem.owner_begin = begin.data();
     problem.in_order = true;
@@ -131,16 +136,18 @@ Tensor edge_conv_h(const Tensor& g_, const Tensor& sh_, const Tensor& weights_,
                    const Tensor& cg_value, int64_t n_nodes, int64_t dim_in) {
   check_edges(sh_, weights_, edge_index_);
   check_features(g_, sh_, weights_);
+  check_size("edge_conv_h", "dim_in", dim_in, 0, kMaxColumns);
   const Tensor g = g_.contiguous(), sh = sh_.contiguous(), weights = weights_.contiguous();
   const Tensor edge_index = edge_index_.contiguous();
   receiver_begin(edge_index, g.size(0), n_nodes);
   const int64_t* receiver = edge_index.const_data_ptr<int64_t>();
   const int64_t n_edges = edge_index.size(1);
   const SenderOrder order(receiver + n_edges, n_edges, n_nodes);
+  const PathTable table(paths, cg_index, cg_value,
+                        {dim_in, sh.size(1), weights.size(1), g.size(1)});
   Tensor out = at::empty({n_nodes, dim_in}, g.options());
   AT_DISPATCH_FLOATING_TYPES(g.scalar_type(), "edge_conv_h", [&] {
-    const Widths widths{dim_in, sh.size(1), weights.size(1), g.size(1)};
-    auto tables = read_tables<scalar_t>(paths, cg_index, cg_value, widths);
+    auto tables = read_tables<scalar_t>(table);
     transpose(tables);
     auto problem = make_problem<scalar_t>(g, sh, weights, dim_in, tables);
     problem.owner_begin = order.begin.data();
@@ -167,12 +174,13 @@ std::tuple<Tensor, Tensor> edge_conv_yw(const Tensor& g_, const Tensor& h_, cons
   const Tensor sh = sh_.contiguous(), weights = weights_.contiguous();
   const Tensor edge_index = edge_index_.contiguous();
   const auto begin = receiver_begin(edge_index, g.size(0), h.size(0));
+  const PathTable table(paths, cg_index, cg_value,
+                        {h.size(1), sh.size(1), weights.size(1), g.size(1)});
   Tensor grad_sh = at::empty(need_sh ? sh.sizes() : at::IntArrayRef{0}, sh.options());
   Tensor grad_weights =
       at::empty(need_weights ? weights.sizes() : at::IntArrayRef{0}, sh.options());
   AT_DISPATCH_FLOATING_TYPES(g.scalar_type(), "edge_conv_yw", [&] {
-    const Widths widths{h.size(1), sh.size(1), weights.size(1), g.size(1)};
-    const auto tables = read_tables<scalar_t>(paths, cg_index, cg_value, widths);
+    const auto tables = read_tables<scalar_t>(table);
     auto problem = make_problem<scalar_t>(h, sh, weights, g.size(1), tables);
     problem.owner_begin = begin.data();
     problem.in_order = true;

@@ -1,4 +1,4 @@
-// edge_conv_radial on the CPU: checks, tables, and the loop over receivers. The schemas are in
+// edge_conv_radial on the CPU: the loop over receivers. The schemas are in
 // register_radial.cpp.
 #include "edge_conv_radial.h"
 
@@ -18,55 +18,24 @@ namespace e3md {
 
 using at::Tensor;
 
-RadialTables::RadialTables(at::TensorList tables) {
-  TORCH_CHECK(tables.size() == 8, "edge_conv_radial: expected 8 tables, not ", tables.size());
-  values = tables[0].contiguous(), chosen = tables[1].contiguous(), grid = tables[2].contiguous();
-  harmonic_index = tables[3].contiguous(), harmonic_value = tables[4].contiguous();
-  paths = tables[5], cg_index = tables[6], cg_value = tables[7];
-  TORCH_CHECK(values.dim() == 5 && values.size(1) >= 2 && values.size(3) == kernels::kTableValues &&
-                  values.size(4) == kernels::kTableGroup,
-              "edge_conv_radial: the table must be (tables, knots, groups, 3, 16), not ",
-              values.sizes(), ". Was the model loaded without making its tables?");
-  TORCH_CHECK(
-      chosen.dim() == 2 && chosen.size(0) == chosen.size(1) && chosen.scalar_type() == at::kLong,
-      "edge_conv_radial: `chosen` must be int64 (n_types, n_types)");
-  TORCH_CHECK(grid.numel() == 2 && grid.scalar_type() == at::kDouble &&
-                  harmonic_value.scalar_type() == at::kDouble &&
-                  harmonic_index.scalar_type() == at::kLong &&
-                  harmonic_index.numel() == 3 * harmonic_value.numel(),
-              "edge_conv_radial: wrong grid or harmonics");
-  const int64_t* index = harmonic_index.const_data_ptr<int64_t>();
-  for (int64_t k = 0; k < harmonic_value.numel(); ++k, index += 3)
-    TORCH_CHECK(0 <= index[1] && index[1] < index[0] && 0 <= index[2] && index[2] < 3,
-                "edge_conv_radial: harmonic term ", k, " is out of range");
-}
-
-int64_t RadialTables::n_harmonics() const {
-  const int64_t* index = harmonic_index.const_data_ptr<int64_t>();
-  int64_t n = 1;
-  for (int64_t k = 0; k < harmonic_value.numel(); ++k) n = std::max(n, index[3 * k] + 1);
-  return n;
-}
-
 namespace {
 
 using kernels::RadialLoops;
 
 template <class T>
 RadialLoops<T> loops() {
-  namespace k = kernels;
   if constexpr (std::is_same_v<T, float>)
-    return for_isa(k::baseline::radial_loops_f32, k::avx2::radial_loops_f32,
-                   k::avx512::radial_loops_f32);
+    return E3MD_FOR_ISA(radial_loops_f32);
   else
-    return for_isa(k::baseline::radial_loops_f64, k::avx2::radial_loops_f64,
-                   k::avx512::radial_loops_f64);
+    return E3MD_FOR_ISA(radial_loops_f64);
 }
 
 Tensor edge_conv_radial(const Tensor& h, const Tensor& edge_vec, const Tensor& types,
                         const Tensor& edge_index, at::TensorList tables, bool solid,
                         int64_t n_local, int64_t dim_out) {
   const RadialArguments arguments(h, edge_vec, types, edge_index, tables, solid);
+  check_size("edge_conv_radial", "n_local", n_local, 0, h.size(0));
+  check_size("edge_conv_radial", "dim_out", dim_out, 0, kMaxColumns);
   Tensor out = at::empty({n_local, dim_out}, h.options());
   AT_DISPATCH_FLOATING_TYPES(h.scalar_type(), "edge_conv_radial", [&] {
     const PreparedRadial<scalar_t> prepared(arguments, n_local, dim_out);

@@ -42,14 +42,8 @@ struct RadialArguments {
     for (const at::Tensor& t : {edge_vec, tables.values})
       TORCH_CHECK(t.scalar_type() == h.scalar_type(),
                   "edge_conv_radial: h, edge_vec and the table must have one dtype");
-    const int64_t n_types = tables.chosen.size(0), n_tables = tables.values.size(0);
-    const auto below = [](const at::Tensor& t, int64_t n) {
-      for (int64_t k = 0; k < t.numel(); ++k)
-        if (t.const_data_ptr<int64_t>()[k] < 0 || t.const_data_ptr<int64_t>()[k] >= n) return false;
-      return true;
-    };
-    TORCH_CHECK(below(types, n_types) && below(tables.chosen, n_tables),
-                "edge_conv_radial: a type or a table is out of range");
+    check_size("edge_conv_radial", "number of columns of h", h.size(1), 0, kMaxColumns);
+    check_types("edge_conv_radial", types, tables.n_types());
   }
 };
 
@@ -82,21 +76,12 @@ struct PreparedRadial {
   PreparedRadial(const RadialArguments& a, int64_t n_local, int64_t dim_out)
       : begin(receiver_begin(a.edge_index, n_local, a.h.size(0))) {
     const RadialTables& tables = a.tables;
-    const int64_t n_columns = tables.values.size(2) * kernels::kTableGroup;
-    const int64_t n_sh = tables.n_harmonics();
-    const bool has_in = a.h.size(1) > 0;
-    const conv::Widths widths{has_in ? a.h.size(1) : INT32_MAX, n_sh, n_columns, dim_out};
-    products = conv::read_tables<T>(tables.paths, tables.cg_index, tables.cg_value, widths, false);
+    products = conv::read_tables<T>(tables.products(a.h.size(1), dim_out), false);
     share_terms(products);
-    for (const auto& path : products.paths)
-      TORCH_CHECK(path.weight_offset % kernels::kTableGroup == 0 && (has_in || path.n_in == 1),
-                  "edge_conv_radial: a path begins inside a group of columns, or needs features");
-    const int64_t* index = tables.harmonic_index.const_data_ptr<int64_t>();
-    for (int64_t k = 0; k < tables.harmonic_value.numel(); ++k)
-      harmonics.push_back({int32_t(index[3 * k]), int32_t(index[3 * k + 1]),
-                           int32_t(index[3 * k + 2]),
-                           T(tables.harmonic_value.template const_data_ptr<double>()[k])});
-    const double* grid = tables.grid.template const_data_ptr<double>();
+    const double* value = tables.harmonic_value.template const_data_ptr<double>();
+    for (const HarmonicRow& row : tables.harmonics)
+      harmonics.push_back(
+          {int32_t(row.out), int32_t(row.lower), int32_t(row.component), T(*value++)});
     problem.in = a.h.const_data_ptr<T>();
     problem.edge_vec = a.edge_vec.const_data_ptr<T>();
     problem.owner_begin = begin.data();
@@ -104,14 +89,14 @@ struct PreparedRadial {
     problem.types = a.types.const_data_ptr<int64_t>();
     problem.dim_in = a.h.size(1);
     problem.dim_out = dim_out;
-    problem.dim_sh = n_sh;
+    problem.dim_sh = tables.n_harmonics;
     problem.table = {tables.values.const_data_ptr<T>(),
                      tables.chosen.const_data_ptr<int64_t>(),
-                     tables.chosen.size(0),
-                     tables.values.size(1),
+                     tables.n_types(),
+                     tables.n_knots(),
                      tables.values.size(2),
-                     T(grid[0]),
-                     T(1 / grid[1])};
+                     T(tables.first),
+                     T(1 / tables.spacing)};
     problem.harmonics = harmonics.data();
     problem.n_harmonics = static_cast<int64_t>(harmonics.size());
     problem.solid = a.solid;
@@ -121,8 +106,10 @@ struct PreparedRadial {
     problem.max_pairs = products.max_pairs;
     problem.n_gradients = a.n_gradients;
     problem.n_edges = a.edge_index.size(1);
-    TORCH_CHECK(problem.n_paths % problem.n_gradients == 0, "edge_conv_radial: ", problem.n_paths,
-                " paths cannot be shared out among ", problem.n_gradients, " gradients");
+    TORCH_CHECK(problem.n_gradients <= std::max<int64_t>(1, problem.n_paths) &&
+                    problem.n_paths % problem.n_gradients == 0,
+                "edge_conv_radial: ", problem.n_paths, " paths cannot be shared out among ",
+                problem.n_gradients, " gradients");
   }
 
   int64_t scratch_size() const {

@@ -13,14 +13,12 @@ using at::Tensor;
 
 /// Harmonics of the edges, (n_edges, n), by the recursion over degrees.
 Tensor harmonics(const Tensor& direction, const RadialTables& tables) {
-  std::vector<Tensor> columns(tables.n_harmonics());
+  std::vector<Tensor> columns(tables.n_harmonics);
   columns[0] = at::ones_like(direction.select(1, 0));
-  const int64_t* index = tables.harmonic_index.const_data_ptr<int64_t>();
   const double* value = tables.harmonic_value.const_data_ptr<double>();
-  for (int64_t k = 0; k < tables.harmonic_value.numel(); ++k) {
-    const Tensor term =
-        value[k] * columns[index[3 * k + 1]] * direction.select(1, index[3 * k + 2]);
-    Tensor& column = columns[index[3 * k]];
+  for (const HarmonicRow& row : tables.harmonics) {
+    const Tensor term = *value++ * columns[row.lower] * direction.select(1, row.component);
+    Tensor& column = columns[row.out];
     column = column.defined() ? column + term : term;
   }
   return at::stack(columns, 1);
@@ -39,21 +37,16 @@ Tensor hermite(const Tensor& t) {
 /// Radial weights of the edges, (n_edges, 16 n_groups).
 Tensor radial_weights(const Tensor& r, const Tensor& types, const Tensor& edge_index,
                       const RadialTables& tables) {
-  const double* grid = tables.grid.const_data_ptr<double>();
-  const Tensor u = (r - grid[0]) / grid[1];
-  const Tensor k = u.detach().floor().clamp(0, tables.values.size(1) - 2).to(at::kLong);
+  const Tensor u = (r - tables.first) / tables.spacing;
+  const Tensor k = u.detach().floor().clamp(0, tables.n_knots() - 2).to(at::kLong);
   const Tensor i = types.index_select(0, edge_index[0]), j = types.index_select(0, edge_index[1]);
-  const Tensor row = tables.chosen.flatten().index_select(0, i * tables.chosen.size(0) + j) *
-                         tables.values.size(1) +
-                     k;
+  const Tensor row =
+      tables.chosen.flatten().index_select(0, i * tables.n_types() + j) * tables.n_knots() + k;
   const Tensor knots = tables.values.flatten(0, 1);  // (tables * knots, groups, 3, 16)
   const Tensor around = at::cat({knots.index_select(0, row), knots.index_select(0, row + 1)}, 2);
   const Tensor basis = hermite(u - k.to(u.scalar_type()));
   return at::einsum("egqc,eq->egc", {around, basis}).flatten(1);
 }
-
-/// Widest path, for features that are all ones.
-int64_t widest(const Tensor& paths) { return paths.select(1, 6).max().item<int64_t>(); }
 
 }  // namespace
 
@@ -67,7 +60,8 @@ Tensor composite_edge_conv_radial(const Tensor& h, const Tensor& edge_vec, const
               "edge_conv_radial: several gradients to edge_vec have no second derivatives");
   const Tensor r = edge_vec.square().sum(1).sqrt();
   const Tensor direction = solid ? edge_vec : edge_vec / r.unsqueeze(1);
-  const Tensor features = h.size(1) ? h : at::ones({h.size(0), widest(tables.paths)}, h.options());
+  const int64_t ones = h.size(1) ? 0 : tables.products(0, dim_out).widest();
+  const Tensor features = h.size(1) ? h : at::ones({h.size(0), ones}, h.options());
   return edge_conv.call(features, harmonics(direction, tables),
                         radial_weights(r, types, edge_index, tables), edge_index, tables.paths,
                         tables.cg_index, tables.cg_value, n_local, dim_out);

@@ -23,13 +23,10 @@ using kernels::RadialTrainingLoop;
 
 template <class T>
 RadialTrainingLoop<T> loop() {
-  namespace k = kernels;
   if constexpr (std::is_same_v<T, float>)
-    return for_isa(k::baseline::radial_training_loop_f32, k::avx2::radial_training_loop_f32,
-                   k::avx512::radial_training_loop_f32);
+    return E3MD_FOR_ISA(radial_training_loop_f32);
   else
-    return for_isa(k::baseline::radial_training_loop_f64, k::avx2::radial_training_loop_f64,
-                   k::avx512::radial_training_loop_f64);
+    return E3MD_FOR_ISA(radial_training_loop_f64);
 }
 
 /// Tangents of a second derivative.

@@ -1,9 +1,13 @@
 #include "edges.h"
 
+#include "table.h"
+
 namespace e3md {
 
 std::vector<int64_t> receiver_begin(const at::Tensor& edge_index, int64_t n_local,
                                     int64_t n_nodes) {
+  check_size("edge_conv", "n_nodes", n_nodes, 0, kMaxNodes);
+  check_size("edge_conv", "n_local", n_local, 0, n_nodes);
   const int64_t n_edges = edge_index.size(1);
   const int64_t* receiver = edge_index.const_data_ptr<int64_t>();
   const int64_t* sender = receiver + n_edges;

@@ -6,11 +6,13 @@
 
 #include <atomic>
 
+#include "table.h"
+
 namespace e3md {
 namespace {
 
 // Not thread_local: autograd may run the backward pass in a thread of its own.
-std::atomic<GhostExchanger*> lent{nullptr};
+std::atomic<const GhostExchangeScope*> lent{nullptr};
 
 /// Rows as the exchanger wants them: on the host and contiguous. Runs `exchange(rows, width)`.
 template <class Exchange>
@@ -29,6 +31,16 @@ void check_rows(const at::Tensor& rows, const char* name) {
               rows.sizes());
 }
 
+/// What is lent, if the rows are those of the host's atoms; none: null.
+GhostExchanger* exchanger_for(int64_t n_local, int64_t n_nodes) {
+  const GhostExchangeScope* scope = lent.load();
+  if (!scope) return nullptr;
+  TORCH_CHECK(n_local == scope->n_local && n_nodes == scope->n_nodes, "ghost_exchange: ", n_local,
+              " local and ", n_nodes, " rows in all, expected ", scope->n_local, " and ",
+              scope->n_nodes, ", the atoms of the host program");
+  return &scope->exchanger;
+}
+
 void check_no_ghosts(int64_t n_local, int64_t n_nodes) {
   TORCH_CHECK(n_nodes == n_local, "ghost_exchange: the graph has ", n_nodes - n_local,
               " ghost atoms, but no communicator is lent to fill them. Graphs with ghosts can be "
@@ -39,9 +51,10 @@ void check_no_ghosts(int64_t n_local, int64_t n_nodes) {
 at::Tensor ghost_exchange(const at::Tensor& h, int64_t n_nodes) {
   check_rows(h, "h");
   const int64_t n_local = h.size(0);
+  check_size("ghost_exchange", "number of columns of h", h.size(1), 0, kMaxColumns);
   TORCH_CHECK(n_nodes >= n_local, "ghost_exchange: n_nodes = ", n_nodes, " is less than the ",
               n_local, " local rows");
-  GhostExchanger* exchanger = lent.load();
+  GhostExchanger* exchanger = exchanger_for(n_local, n_nodes);
   if (!exchanger) {
     check_no_ghosts(n_local, n_nodes);
     return h.clone(at::MemoryFormat::Contiguous);
@@ -58,7 +71,7 @@ at::Tensor ghost_exchange_reverse(const at::Tensor& grad, int64_t n_local) {
   TORCH_CHECK(n_local >= 0 && n_local <= grad.size(0),
               "ghost_exchange_reverse: n_local = ", n_local, " is not within the ", grad.size(0),
               " rows");
-  GhostExchanger* exchanger = lent.load();
+  GhostExchanger* exchanger = exchanger_for(n_local, grad.size(0));
   if (!exchanger) {
     check_no_ghosts(n_local, grad.size(0));
     return grad.clone(at::MemoryFormat::Contiguous);
@@ -75,8 +88,9 @@ at::Tensor ghost_exchange_meta(const at::Tensor& h, int64_t n_rows) {
 
 }  // namespace
 
-GhostExchangeScope::GhostExchangeScope(GhostExchanger* exchanger)
-    : previous_(lent.exchange(exchanger)) {}
+GhostExchangeScope::GhostExchangeScope(GhostExchanger& exchanger_, int64_t n_local_,
+                                       int64_t n_nodes_)
+    : exchanger(exchanger_), n_local(n_local_), n_nodes(n_nodes_), previous_(lent.exchange(this)) {}
 
 GhostExchangeScope::~GhostExchangeScope() { lent.store(previous_); }
 

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "edges.h"
+#include "irreps_map.h"
+#include "table.h"
 
 // The BLAS inside libtorch.
 extern "C" {
@@ -28,64 +30,25 @@ using at::Tensor;
 
 namespace {
 
-/// One irrep: between rows of x [in_offset, n_m * c_in) and rows of the result
-/// [out_offset, n_m * c_out), both (n_m, channels), by scale * weight (c_in, c_out), of each
-/// species its own where there are species.
-struct Block {
-  int64_t in_offset, n_m, out_offset, c_in, c_out;
-  double scale;
-  Tensor weight;
-};
-
-std::vector<Block> read_blocks(at::TensorList weights, at::ArrayRef<double> scales,
-                               at::IntArrayRef numbers, bool by_species) {
-  TORCH_CHECK(numbers.size() == 3 * weights.size() && scales.size() == weights.size(),
-              "irreps_linear: expected a scale and three numbers for each weight");
-  std::vector<Block> blocks;
-  for (size_t k = 0; k < weights.size(); ++k) {
-    const Tensor& w = weights[k];
-    TORCH_CHECK(
-        w.dim() == (by_species ? 3 : 2),
-        "irreps_linear: weights must be (c_in, c_out), with types (n_species, c_in, c_out)");
-    TORCH_CHECK(!by_species || w.size(0) == weights[0].size(0),
-                "irreps_linear: weights must be of one number of species");
-    blocks.push_back({numbers[3 * k], numbers[3 * k + 1], numbers[3 * k + 2], w.size(-2),
-                      w.size(-1), scales[k], w.contiguous()});
-  }
-  return blocks;
-}
-
-void check_blocks(const std::vector<Block>& blocks, const Tensor& x, int64_t dim_in,
-                  int64_t dim_out) {
-  for (const Block& b : blocks) {
-    TORCH_CHECK(b.in_offset >= 0 && b.out_offset >= 0 && b.in_offset + b.n_m * b.c_in <= dim_in &&
-                    b.out_offset + b.n_m * b.c_out <= dim_out,
-                "irreps_linear: a block lies outside of the rows");
-    TORCH_CHECK(b.weight.scalar_type() == x.scalar_type(),
-                "irreps_linear: x and weights must have one dtype");
-  }
-}
+using Blocks = std::vector<IrrepsBlock>;
 
 /// Rows sorted by species: `begin` of each in `order`. Without types all rows are of one species.
 struct Rows {
   std::vector<int64_t> begin;
   Tensor order;
 
-  Rows(const std::optional<Tensor>& types, const std::vector<Block>& blocks, int64_t n) {
+  Rows(const std::optional<Tensor>& types, int64_t n_species, int64_t n) {
     if (!types) {
       begin = {0, n};
       return;
     }
     TORCH_CHECK(types->dim() == 1 && types->size(0) == n && types->scalar_type() == at::kLong,
                 "irreps_linear: types must be int64 (n)");
-    const int64_t n_species = blocks.empty() ? 0 : blocks[0].weight.size(0);
     const Tensor contiguous = types->contiguous();
+    check_types("irreps_linear", contiguous, n_species);
     const int64_t* type = contiguous.const_data_ptr<int64_t>();
     begin.assign(n_species + 1, 0);
-    for (int64_t i = 0; i < n; ++i) {
-      TORCH_CHECK(type[i] >= 0 && type[i] < n_species, "irreps_linear: a type is out of range");
-      ++begin[type[i] + 1];
-    }
+    for (int64_t i = 0; i < n; ++i) ++begin[type[i] + 1];
     for (int64_t s = 0; s < n_species; ++s) begin[s + 1] += begin[s];
     order = at::empty({n}, types->options());
     std::vector<int64_t> next(begin.begin(), begin.end() - 1);
@@ -112,9 +75,9 @@ constexpr int64_t kChunkBytes = 1 << 20;
 /// All blocks for n rows of one species. Called by one of several threads, never by one on behalf
 /// of all: BLAS would then share every small product among them, at many times its cost.
 template <class T>
-void multiply(const std::vector<Block>& blocks, bool transposed, int64_t species, int64_t n,
-              const T* x, int64_t dim_in, T* out, int64_t dim_out) {
-  for (const Block& b : blocks)
+void multiply(const Blocks& blocks, bool transposed, int64_t species, int64_t n, const T* x,
+              int64_t dim_in, T* out, int64_t dim_out) {
+  for (const IrrepsBlock& b : blocks)
     for (int64_t m = 0; m < b.n_m && b.weight.numel() > 0; ++m) {
       const int c_in = static_cast<int>(b.c_in), c_out = static_cast<int>(b.c_out);
       const int64_t at_in = b.in_offset + m * c_in, at_out = b.out_offset + m * c_out;
@@ -127,7 +90,7 @@ void multiply(const std::vector<Block>& blocks, bool transposed, int64_t species
 }
 
 template <class T>
-void multiply_all(const std::vector<Block>& blocks, bool transposed, const Rows& rows, const T* x,
+void multiply_all(const Blocks& blocks, bool transposed, const Rows& rows, const T* x,
                   int64_t dim_in, T* out, int64_t dim_out) {
   const int64_t most =
       kChunkBytes / (static_cast<int64_t>(sizeof(T)) * std::max<int64_t>(1, dim_in + dim_out));
@@ -144,9 +107,9 @@ void multiply_all(const std::vector<Block>& blocks, bool transposed, const Rows&
 }
 
 /// Whether the blocks write every column of the result.
-bool all_written(const std::vector<Block>& blocks, bool transposed, int64_t dim_out) {
+bool all_written(const Blocks& blocks, bool transposed, int64_t dim_out) {
   std::vector<char> written(dim_out, 0);
-  for (const Block& b : blocks) {
+  for (const IrrepsBlock& b : blocks) {
     if (b.weight.numel() == 0) continue;
     const auto first = written.begin() + (transposed ? b.in_offset : b.out_offset);
     std::fill(first, first + b.n_m * (transposed ? b.c_in : b.c_out), 1);
@@ -158,16 +121,16 @@ Tensor irreps_linear(const Tensor& x_, at::TensorList weights, at::ArrayRef<doub
                      at::IntArrayRef numbers, int64_t dim_out, bool transposed,
                      const std::optional<Tensor>& types) {
   TORCH_CHECK(x_.dim() == 2, "irreps_linear: x must be (n, dim_in), not ", x_.sizes());
-  const auto blocks = read_blocks(weights, scales, numbers, types.has_value());
   const int64_t dim_in = x_.size(1);
-  check_blocks(blocks, x_, transposed ? dim_out : dim_in, transposed ? dim_in : dim_out);
-  const Rows rows(types, blocks, x_.size(0));
+  const IrrepsMap map(weights, scales, numbers, types.has_value(), x_.scalar_type(),
+                      transposed ? dim_out : dim_in, transposed ? dim_in : dim_out);
+  const Rows rows(types, map.n_species, x_.size(0));
   const Tensor x = rows.sort(x_).contiguous();
-  Tensor out = all_written(blocks, transposed, dim_out)
+  Tensor out = all_written(map.blocks, transposed, dim_out)
                    ? at::empty({x.size(0), dim_out}, x.options())
                    : at::zeros({x.size(0), dim_out}, x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "irreps_linear", [&] {
-    multiply_all(blocks, transposed, rows, x.const_data_ptr<scalar_t>(), dim_in,
+    multiply_all(map.blocks, transposed, rows, x.const_data_ptr<scalar_t>(), dim_in,
                  out.mutable_data_ptr<scalar_t>(), dim_out);
   });
   return rows.order.defined() ? at::empty_like(out).index_copy_(0, rows.order, out) : out;
@@ -175,7 +138,7 @@ Tensor irreps_linear(const Tensor& x_, at::TensorList weights, at::ArrayRef<doub
 
 /// Adds x^T g of one block and one species to `to`, (c_in, c_out).
 template <class T>
-void outer(const Block& b, int64_t n, const T* x, int64_t dim_in, const T* g, int64_t dim_out,
+void outer(const IrrepsBlock& b, int64_t n, const T* x, int64_t dim_in, const T* g, int64_t dim_out,
            T* to) {
   const int c_in = static_cast<int>(b.c_in), c_out = static_cast<int>(b.c_out);
   for (int64_t m = 0; m < b.n_m && n > 0 && b.weight.numel() > 0; ++m)
@@ -185,7 +148,7 @@ void outer(const Block& b, int64_t n, const T* x, int64_t dim_in, const T* g, in
 }
 
 template <class T>
-void outer_all(const std::vector<Block>& blocks, const Rows& rows, const Tensor& x, const Tensor& g,
+void outer_all(const Blocks& blocks, const Rows& rows, const Tensor& x, const Tensor& g,
                const std::vector<Tensor>& found) {
   const int64_t n_species = rows.n_species();
   const int64_t n_tasks = n_species * static_cast<int64_t>(blocks.size());
@@ -193,7 +156,7 @@ void outer_all(const std::vector<Block>& blocks, const Rows& rows, const Tensor&
 #pragma omp parallel for schedule(dynamic) num_threads(n_threads) if (n_threads > 1)
   for (int64_t task = 0; task < n_tasks; ++task) {
     const int64_t s = task % n_species, k = task / n_species, begin = rows.begin[s];
-    const Block& b = blocks[k];
+    const IrrepsBlock& b = blocks[k];
     outer(b, rows.begin[s + 1] - begin, x.const_data_ptr<T>() + begin * x.size(1), x.size(1),
           g.const_data_ptr<T>() + begin * g.size(1), g.size(1),
           found[k].mutable_data_ptr<T>() + s * b.c_in * b.c_out);
@@ -207,14 +170,16 @@ std::vector<Tensor> irreps_linear_weights(const Tensor& x_, const Tensor& g_,
                                           const std::optional<Tensor>& types) {
   TORCH_CHECK(x_.dim() == 2 && g_.dim() == 2 && x_.size(0) == g_.size(0),
               "irreps_linear_weights: x and g must be (n, dim_in) and (n, dim_out)");
-  const auto blocks = read_blocks(weights, scales, numbers, types.has_value());
-  check_blocks(blocks, x_, x_.size(1), g_.size(1));
-  const Rows rows(types, blocks, x_.size(0));
+  TORCH_CHECK(g_.scalar_type() == x_.scalar_type(),
+              "irreps_linear_weights: x and g must have one dtype");
+  const IrrepsMap map(weights, scales, numbers, types.has_value(), x_.scalar_type(), x_.size(1),
+                      g_.size(1));
+  const Rows rows(types, map.n_species, x_.size(0));
   const Tensor x = rows.sort(x_).contiguous(), g = rows.sort(g_).contiguous();
   std::vector<Tensor> found;
-  for (const Block& b : blocks) found.push_back(at::zeros(b.weight.sizes(), x.options()));
+  for (const IrrepsBlock& b : map.blocks) found.push_back(at::zeros(b.weight.sizes(), x.options()));
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "irreps_linear_weights",
-                             [&] { outer_all<scalar_t>(blocks, rows, x, g, found); });
+                             [&] { outer_all<scalar_t>(map.blocks, rows, x, g, found); });
   return found;
 }
 

@@ -8,6 +8,7 @@
 namespace e3md {
 namespace {
 
+#if defined(__x86_64__)
 bool has_avx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
          __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
@@ -18,6 +19,10 @@ bool has_avx512() {
          __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vl");
 }
+#else
+bool has_avx2() { return false; }
+bool has_avx512() { return false; }
+#endif
 
 Isa choose_isa() {
   const char* wish = std::getenv("E3MD_ISA");

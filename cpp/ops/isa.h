@@ -22,3 +22,12 @@ Loops for_isa(Loops (*baseline)(), Loops (*avx2)(), Loops (*avx512)()) {
 }
 
 }  // namespace e3md
+
+/// kernels::<level>::get(), of the level of this CPU. Others than x86-64 have the baseline alone.
+#if defined(__x86_64__)
+#define E3MD_FOR_ISA(get) \
+  ::e3md::for_isa(kernels::baseline::get, kernels::avx2::get, kernels::avx512::get)
+#else
+#define E3MD_FOR_ISA(get) \
+  ::e3md::for_isa(kernels::baseline::get, kernels::baseline::get, kernels::baseline::get)
+#endif

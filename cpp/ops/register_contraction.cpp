@@ -120,8 +120,8 @@ struct Contraction : Function<Contraction> {
       std::copy(to_weights.begin(), to_weights.end(), grads.begin() + 1);
     } else if (at::GradMode::is_enabled() && !trained) {
       const auto composite = [&](const variable_list& x) {
-        return composite_symmetric_contraction(x[0], products.types, weights,
-                                               ProductTables(products.tables), g.size(1));
+        return composite_symmetric_contraction(x[0], products.types, weights, products.tables,
+                                               g.size(1));
       };
       grads[0] = differentiate(composite, {a}, g)[0];
     } else {

@@ -162,6 +162,7 @@ struct Radial : Function<Radial> {
 Tensor radial_autograd(const Tensor& h, const Tensor& edge_vec, const Tensor& types,
                        const Tensor& edge_index, at::TensorList tables, bool solid, int64_t n_local,
                        int64_t dim_out) {
+  TORCH_CHECK(!tables.empty(), "edge_conv_radial: no tables");
   const Convolution convolution{types, edge_index, tables.vec(), solid};
   return Radial::apply(h, edge_vec, tables[0], convolution, n_local, dim_out);
 }

@@ -1,4 +1,4 @@
-// symmetric_contraction on the CPU: checks, the program of products, coefficients per species, and
+// symmetric_contraction on the CPU: the program of products, coefficients per species, and
 // the loop over atoms. The schemas are in register_contraction.cpp.
 #include "symmetric_contraction.h"
 
@@ -20,17 +20,6 @@ namespace e3md {
 
 using at::Tensor;
 
-ProductTables::ProductTables(at::TensorList tables) {
-  TORCH_CHECK(tables.size() == 3, "symmetric_contraction: expected 3 tables, not ", tables.size());
-  terms = tables[0].contiguous(), entries = tables[1].contiguous(), values = tables[2].contiguous();
-  TORCH_CHECK(terms.dim() == 2 && terms.size(1) == 4 && terms.scalar_type() == at::kLong &&
-                  entries.dim() == 2 && entries.size(1) == 2 &&
-                  entries.scalar_type() == at::kLong && values.scalar_type() == at::kDouble &&
-                  values.numel() == entries.size(0),
-              "symmetric_contraction: terms must be int64 (n, 4), entries int64 (n, 2), values "
-              "float64 (n)");
-}
-
 namespace {
 
 using kernels::InnerNode;
@@ -41,13 +30,10 @@ using kernels::ProductTraining;
 
 template <class T>
 ProductLoops<T> loops() {
-  namespace k = kernels;
   if constexpr (std::is_same_v<T, float>)
-    return for_isa(k::baseline::product_loops_f32, k::avx2::product_loops_f32,
-                   k::avx512::product_loops_f32);
+    return E3MD_FOR_ISA(product_loops_f32);
   else
-    return for_isa(k::baseline::product_loops_f64, k::avx2::product_loops_f64,
-                   k::avx512::product_loops_f64);
+    return E3MD_FOR_ISA(product_loops_f64);
 }
 
 /// Terms nested by their components.
@@ -56,34 +42,29 @@ struct Program {
   std::vector<OuterNode> first, second;
   std::vector<InnerNode> third;
 
-  Program(const Tensor& terms, int64_t n_rows, int64_t n_components) {
-    const int64_t* term = terms.const_data_ptr<int64_t>();
+  Program(const Table<ProductTerm>& terms, int64_t n_rows) {
     int64_t row = -1, last[2] = {-1, -1};
-    for (int32_t n = 0; n < terms.size(0); ++n, term += 4) {
-      TORCH_CHECK(term[0] >= row && term[0] < n_rows, "symmetric_contraction: term ", n,
-                  " has row ", term[0], " out of order or range");
-      for (int c = 1; c < 4; ++c)
-        TORCH_CHECK(term[c] < n_components && (term[c] >= 0 || c > 1),
-                    "symmetric_contraction: term ", n, " has component ", term[c]);
-      while (row < term[0]) ++row, rows.push_back(size(first)), last[0] = last[1] = -1;
-      if (term[1] != last[0]) {
-        first.push_back({int32_t(term[1]), -1, size(second), size(second)});
-        last[0] = term[1], last[1] = -1;
+    for (int32_t n = 0; n < terms.size(); ++n) {
+      const auto& [i, j, k] = terms[n].components;
+      while (row < terms[n].row) ++row, rows.push_back(size(first)), last[0] = last[1] = -1;
+      if (i != last[0]) {
+        first.push_back({int32_t(i), -1, size(second), size(second)});
+        last[0] = i, last[1] = -1;
       }
-      if (term[2] < 0) {
+      if (j < 0) {
         first.back().term = n;
         continue;
       }
-      if (term[2] != last[1]) {
-        second.push_back({int32_t(term[2]), -1, size(third), size(third)});
+      if (j != last[1]) {
+        second.push_back({int32_t(j), -1, size(third), size(third)});
         first.back().end = size(second);
-        last[1] = term[2];
+        last[1] = j;
       }
-      if (term[3] < 0) {
+      if (k < 0) {
         second.back().term = n;
         continue;
       }
-      third.push_back({int32_t(term[3]), n});
+      third.push_back({int32_t(k), n});
       second.back().end = size(third);
     }
     while (row < n_rows) ++row, rows.push_back(size(first));
@@ -101,8 +82,11 @@ struct Arguments {
   std::vector<std::pair<size_t, int64_t>> weight_at;  ///< of every weight: which tensor, which row
   ProductTables tables;
 
-  Arguments(const Tensor& a_, const Tensor& types_, at::TensorList weights_, at::TensorList tables_)
-      : a(a_.contiguous()), types(types_.contiguous()), tables(tables_) {
+  Arguments(const Tensor& a_, const Tensor& types_, at::TensorList weights_, at::TensorList tables_,
+            int64_t n_rows)
+      : a(a_.contiguous()),
+        types(types_.contiguous()),
+        tables(tables_, ProductSizes(a, weights_, n_rows)) {
     TORCH_CHECK(!weights_.empty(), "symmetric_contraction: no weights");
     bool right = a.dim() == 3;
     for (const Tensor& w : weights_) {
@@ -116,31 +100,25 @@ struct Arguments {
         right && types.dim() == 1 && types.size(0) == a.size(0) && types.scalar_type() == at::kLong,
         "symmetric_contraction: a must be (n_atoms, n_components, n_channels), weights "
         "(n_species, n_weights, n_channels) of its dtype, types int64 (n_atoms)");
-    const int64_t* entry = tables.entries.const_data_ptr<int64_t>();
-    for (int64_t n = 0; n < tables.values.numel(); ++n)
-      TORCH_CHECK(entry[2 * n] >= 0 && entry[2 * n] < tables.terms.size(0) &&
-                      entry[2 * n + 1] >= 0 &&
-                      entry[2 * n + 1] < static_cast<int64_t>(weight_at.size()),
-                  "symmetric_contraction: entry ", n, " is out of range");
+    check_size("symmetric_contraction", "number of species", n_species(), 0, kMaxRows);
+    check_types("symmetric_contraction", types, n_species());
   }
+
+  int64_t n_species() const { return weights[0].size(0); }
 };
 
 /// Atoms of each species.
 std::vector<std::vector<int64_t>> by_species(const Tensor& types, int64_t n_species) {
   std::vector<std::vector<int64_t>> atoms(n_species);
   const int64_t* type = types.const_data_ptr<int64_t>();
-  for (int64_t i = 0; i < types.size(0); ++i) {
-    TORCH_CHECK(type[i] >= 0 && type[i] < n_species, "symmetric_contraction: atom ", i,
-                " has type ", type[i], ", expected 0 to ", n_species - 1);
-    atoms[type[i]].push_back(i);
-  }
+  for (int64_t i = 0; i < types.size(0); ++i) atoms[type[i]].push_back(i);
   return atoms;
 }
 
 /// Coefficients of one species, (n_tiles, n_terms, lanes): weights collapsed to terms.
 template <class T>
 std::vector<T> coefficients(const Arguments& arguments, int64_t species, int64_t lanes) {
-  const int64_t n_channels = arguments.a.size(2), n_terms = arguments.tables.terms.size(0);
+  const int64_t n_channels = arguments.a.size(2), n_terms = arguments.tables.terms.size();
   std::vector<T> result((n_channels + lanes - 1) / lanes * n_terms * lanes, T(0));
   std::vector<const T*> rows;
   for (const auto& [which, row] : arguments.weight_at) {
@@ -148,14 +126,14 @@ std::vector<T> coefficients(const Arguments& arguments, int64_t species, int64_t
     rows.push_back(weight.template const_data_ptr<T>() +
                    (species * weight.size(1) + row) * n_channels);
   }
-  const int64_t* entry = arguments.tables.entries.const_data_ptr<int64_t>();
+  const Table<ProductEntry>& entries = arguments.tables.entries;
   const double* value = arguments.tables.values.const_data_ptr<double>();
   for (int64_t begin = 0; begin < n_channels; begin += lanes) {
     T* tile = result.data() + begin * n_terms;
     const int64_t n = std::min(lanes, n_channels - begin);
-    for (int64_t k = 0; k < arguments.tables.values.numel(); ++k) {
-      T* to = tile + entry[2 * k] * lanes;
-      const T* from = rows[entry[2 * k + 1]] + begin;
+    for (int64_t k = 0; k < entries.size(); ++k) {
+      T* to = tile + entries[k].term * lanes;
+      const T* from = rows[entries[k].weight] + begin;
       const T factor = static_cast<T>(value[k]);
       for (int64_t c = 0; c < n; ++c) to[c] += factor * from[c];
     }
@@ -167,16 +145,16 @@ std::vector<T> coefficients(const Arguments& arguments, int64_t species, int64_t
 template <class T>
 void to_weights(const Arguments& arguments, int64_t species, int64_t lanes,
                 const std::vector<T>& from, const std::vector<Tensor>& weights) {
-  const int64_t n_channels = arguments.a.size(2), n_terms = arguments.tables.terms.size(0);
-  const int64_t* entry = arguments.tables.entries.const_data_ptr<int64_t>();
+  const int64_t n_channels = arguments.a.size(2), n_terms = arguments.tables.terms.size();
+  const Table<ProductEntry>& entries = arguments.tables.entries;
   const double* value = arguments.tables.values.const_data_ptr<double>();
-  for (int64_t k = 0; k < arguments.tables.values.numel(); ++k) {
-    const auto& [which, row] = arguments.weight_at[entry[2 * k + 1]];
+  for (int64_t k = 0; k < entries.size(); ++k) {
+    const auto& [which, row] = arguments.weight_at[entries[k].weight];
     T* to = weights[which].mutable_data_ptr<T>() +
             (species * weights[which].size(1) + row) * n_channels;
     for (int64_t c = 0; c < n_channels; ++c)
-      to[c] +=
-          static_cast<T>(value[k]) * from[(c / lanes * n_terms + entry[2 * k]) * lanes + c % lanes];
+      to[c] += static_cast<T>(value[k]) *
+               from[(c / lanes * n_terms + entries[k].term) * lanes + c % lanes];
   }
 }
 
@@ -192,7 +170,7 @@ ProductProblem<T> problem_of(const Arguments& arguments, const Program& program,
           static_cast<int64_t>(atoms.size()),
           arguments.a.size(1),
           arguments.a.size(2),
-          arguments.tables.terms.size(0)};
+          arguments.tables.terms.size()};
 }
 
 /// Runs `body(problem, begin, end, scratch)` over all atoms, one species after another.
@@ -200,9 +178,9 @@ template <class T, class Body>
 void for_atoms(const Arguments& arguments, int64_t n_rows, Body body) {
   constexpr int64_t kChunk = 64;
   const int64_t n_components = arguments.a.size(1);
-  const Program program(arguments.tables.terms, n_rows, n_components);
-  const auto atoms = by_species(arguments.types, arguments.weights[0].size(0));
-  for (int64_t species = 0; species < arguments.weights[0].size(0); ++species) {
+  const Program program(arguments.tables.terms, n_rows);
+  const auto atoms = by_species(arguments.types, arguments.n_species());
+  for (int64_t species = 0; species < arguments.n_species(); ++species) {
     const int64_t n_atoms = static_cast<int64_t>(atoms[species].size());
     if (n_atoms == 0) continue;
     const auto p = coefficients<T>(arguments, species, loops<T>().lanes);
@@ -220,7 +198,7 @@ void for_atoms(const Arguments& arguments, int64_t n_rows, Body body) {
 
 Tensor symmetric_contraction(const Tensor& a, const Tensor& types, at::TensorList weights,
                              at::TensorList tables, int64_t n_rows) {
-  const Arguments arguments(a, types, weights, tables);
+  const Arguments arguments(a, types, weights, tables, n_rows);
   Tensor out = at::empty({a.size(0), n_rows, a.size(2)}, a.options());
   AT_DISPATCH_FLOATING_TYPES(a.scalar_type(), "symmetric_contraction", [&] {
     auto* result = out.mutable_data_ptr<scalar_t>();
@@ -235,11 +213,12 @@ Tensor symmetric_contraction(const Tensor& a, const Tensor& types, at::TensorLis
 /// Gradient to a; `a` empty of atoms gives an empty one.
 Tensor symmetric_contraction_grad(const Tensor& g_, const Tensor& a, const Tensor& types,
                                   at::TensorList weights, at::TensorList tables) {
-  const Arguments arguments(a, types, weights, tables);
   const Tensor g = g_.contiguous();
-  TORCH_CHECK(g.dim() == 3 && g.size(0) == a.size(0) && g.size(2) == a.size(2) &&
-                  g.scalar_type() == a.scalar_type(),
-              "symmetric_contraction_grad: g must be (n_atoms, n_rows, n_channels), as a");
+  TORCH_CHECK(g.dim() == 3, "symmetric_contraction: g must be (n_atoms, n_rows, n_channels)");
+  const Arguments arguments(a, types, weights, tables, g.size(1));
+  TORCH_CHECK(
+      g.size(0) == a.size(0) && g.size(2) == a.size(2) && g.scalar_type() == a.scalar_type(),
+      "symmetric_contraction_grad: g must be (n_atoms, n_rows, n_channels), as a");
   Tensor grad = at::empty(a.sizes(), a.options());
   AT_DISPATCH_FLOATING_TYPES(a.scalar_type(), "symmetric_contraction_grad", [&] {
     const auto* cotangent = g.const_data_ptr<scalar_t>();
@@ -279,9 +258,9 @@ void train_species(const ProductProblem<T>& problem, const ProductTraining<T>& s
 template <class T>
 void train_all(const Arguments& arguments, const Tensor& g, const std::optional<Tensor>& a_dot,
                const Tensor& to_g, const Tensor& to_a, const std::vector<Tensor>& weights) {
-  const int64_t n_rows = g.size(1), n_components = arguments.a.size(1);
-  const Program program(arguments.tables.terms, n_rows, n_components);
-  const auto atoms = by_species(arguments.types, arguments.weights[0].size(0));
+  const int64_t n_rows = g.size(1);
+  const Program program(arguments.tables.terms, n_rows);
+  const auto atoms = by_species(arguments.types, arguments.n_species());
   const ProductTraining<T> training{a_dot.has_value(),
                                     g.const_data_ptr<T>(),
                                     a_dot ? a_dot->const_data_ptr<T>() : nullptr,
@@ -289,7 +268,7 @@ void train_all(const Arguments& arguments, const Tensor& g, const std::optional<
                                     to_a.mutable_data_ptr<T>(),
                                     nullptr};
   const int64_t lanes = loops<T>().lanes;
-  for (int64_t species = 0; species < arguments.weights[0].size(0); ++species) {
+  for (int64_t species = 0; species < arguments.n_species(); ++species) {
     if (atoms[species].empty()) continue;
     const auto p = coefficients<T>(arguments, species, lanes);
     std::vector<T> to_p(p.size());
@@ -301,13 +280,13 @@ void train_all(const Arguments& arguments, const Tensor& g, const std::optional<
 std::tuple<Tensor, Tensor, std::vector<Tensor>> symmetric_contraction_train(
     const Tensor& g_, const Tensor& a, const Tensor& types, at::TensorList weights,
     at::TensorList tables, const std::optional<Tensor>& a_dot_) {
-  const Arguments arguments(a, types, weights, tables);
   const Tensor g = g_.contiguous();
+  TORCH_CHECK(g.dim() == 3, "symmetric_contraction: g must be (n_atoms, n_rows, n_channels)");
+  const Arguments arguments(a, types, weights, tables, g.size(1));
   std::optional<Tensor> a_dot;
   if (a_dot_) a_dot = a_dot_->contiguous();
   TORCH_CHECK(
-      g.dim() == 3 && g.size(0) == a.size(0) && g.size(2) == a.size(2) &&
-          g.scalar_type() == a.scalar_type() &&
+      g.size(0) == a.size(0) && g.size(2) == a.size(2) && g.scalar_type() == a.scalar_type() &&
           (!a_dot || (a_dot->scalar_type() == a.scalar_type() && a_dot->sizes() == a.sizes())),
       "symmetric_contraction_train: g must be (n_atoms, n_rows, n_channels), a_dot as a");
   Tensor to_a = at::empty(a.sizes(), a.options());

@@ -1,21 +1,45 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <array>
+#include <cstdint>
+
+#include "table.h"
+
 namespace e3md {
 
-/// What symmetric_contraction is told of its products; the order of its argument `tables`.
-struct ProductTables {
-  at::Tensor terms;    ///< (n_terms, 4) int64: output row, components i <= j <= k of A (-1: none);
-                       ///< in lexicographic order, each once
-  at::Tensor entries;  ///< (n, 2) int64: term, weight; sorted by term
-  at::Tensor values;   ///< (n) float64: coefficient of the term += value * weight
+/// A product of up to three components of A, -1: none, that counts for a row of the result.
+struct ProductTerm {
+  int64_t row;
+  std::array<int64_t, 3> components;
+};
 
-  explicit ProductTables(at::TensorList tables);
+/// The coefficient of a term += value * weight.
+struct ProductEntry {
+  int64_t term, weight;
+};
+
+/// What entries and terms point into.
+struct ProductSizes {
+  int64_t n_components, n_rows, n_weights;
+
+  /// a (n_atoms, n_components, n_channels), weights (n_species, n_weights, n_channels) each.
+  ProductSizes(const at::Tensor& a, at::TensorList weights, int64_t n_rows);
+};
+
+/// What symmetric_contraction is told of its products; the order of its argument `tables`. Checked
+/// in full.
+struct ProductTables {
+  Table<ProductTerm> terms;     ///< in lexicographic order, each once
+  Table<ProductEntry> entries;  ///< sorted by term
+  at::Tensor values;            ///< (n_entries) float64
+
+  ProductTables(at::TensorList tables, const ProductSizes& sizes);
 };
 
 /// The same in differentiable torch operations.
 at::Tensor composite_symmetric_contraction(const at::Tensor& a, const at::Tensor& types,
-                                           at::TensorList weights, const ProductTables& tables,
+                                           at::TensorList weights, at::TensorList tables,
                                            int64_t n_rows);
 
 }  // namespace e3md

@@ -1,29 +1,47 @@
 // symmetric_contraction from torch operations that autograd differentiates any number of times.
 #include <torch/torch.h>
 
+#include <vector>
+
 #include "symmetric_contraction.h"
 
 namespace e3md {
 
 using at::Tensor;
 
+namespace {
+
+/// Numbers of one field of all rows.
+template <class Row, class Field>
+Tensor column(const Table<Row>& table, Field field) {
+  std::vector<int64_t> numbers;
+  for (const Row& row : table) numbers.push_back(field(row));
+  return torch::tensor(numbers, at::kLong);
+}
+
+}  // namespace
+
 Tensor composite_symmetric_contraction(const Tensor& a, const Tensor& types, at::TensorList list,
-                                       const ProductTables& tables, int64_t n_rows) {
+                                       at::TensorList tables, int64_t n_rows) {
+  const ProductTables program(tables, ProductSizes(a, list, n_rows));
   const Tensor weights = at::cat(list, 1);
-  const Tensor values = tables.values.to(a.scalar_type()).view({1, -1, 1});
-  const int64_t n_terms = tables.terms.size(0);
-  const Tensor weighted = weights.index_select(1, tables.entries.select(1, 1)) * values;
+  const Tensor values = program.values.to(a.scalar_type()).view({1, -1, 1});
+  const Tensor term = column(program.entries, [](const ProductEntry& e) { return e.term; });
+  const Tensor weight = column(program.entries, [](const ProductEntry& e) { return e.weight; });
   const Tensor coefficients =
-      at::zeros({weights.size(0), n_terms, weights.size(2)}, weights.options())
-          .index_add(1, tables.entries.select(1, 0), weighted);
+      at::zeros({weights.size(0), program.terms.size(), weights.size(2)}, weights.options())
+          .index_add(1, term, weights.index_select(1, weight) * values);
   // A component of its own, always one, stands in for "none".
   const Tensor padded = at::cat({a, at::ones_like(a.narrow(1, 0, 1))}, 1);
-  const Tensor index = tables.terms.where(tables.terms.ge(0), a.size(1));
   Tensor products = coefficients.index_select(0, types);
-  for (int factor = 1; factor < 4; ++factor)
-    products = products * padded.index_select(1, index.select(1, factor));
-  return at::zeros({a.size(0), n_rows, a.size(2)}, a.options())
-      .index_add(1, tables.terms.select(1, 0), products);
+  for (size_t n = 0; n < 3; ++n) {
+    const auto factor = [&](const ProductTerm& t) {
+      return t.components[n] < 0 ? a.size(1) : t.components[n];
+    };
+    products = products * padded.index_select(1, column(program.terms, factor));
+  }
+  const Tensor row = column(program.terms, [](const ProductTerm& t) { return t.row; });
+  return at::zeros({a.size(0), n_rows, a.size(2)}, a.options()).index_add(1, row, products);
 }
 
 }  // namespace e3md

@@ -9,7 +9,8 @@
 namespace e3md {
 namespace {
 
-constexpr double kFlat = 1e-12;  // volume over the product of the edges that counts as none
+constexpr double kLargest = 1e9;  // Å; products of three must stay finite
+constexpr double kFlat = 1e-12;   // volume over the product of the edges that counts as none
 
 double dot(const Vec3& a, const Vec3& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 
@@ -57,6 +58,7 @@ void complete(std::array<Vec3, 3>& rows, const std::array<bool, 3>& pbc) {
 CellFrame::CellFrame(const std::array<double, 9>& cell, const std::array<bool, 3>& pbc) : pbc(pbc) {
   for (int k = 0; k < 9; ++k) {
     if (!std::isfinite(cell[k])) fail("has an entry that is not finite");
+    if (std::abs(cell[k]) > kLargest) fail("has a vector of more than 1e9 Å");
     if (pbc[k / 3]) rows[k / 3][k % 3] = cell[k];
   }
   for (int d = 0; d < 3; ++d)

@@ -120,6 +120,16 @@ Metadata parse_metadata(const std::string& text, const std::string& path) {
   return data;
 }
 
+void check_binding(const Metadata& metadata, const std::string& bound) {
+  const json written = parse(metadata.json, metadata.path);
+  const json network = parse(bound, metadata.path);
+  for (const char* key :
+       {"architecture", "cutoff", "species", "n_layers", "exchange_width", "members", "dtype"})
+    if (!network.contains(key) || network[key] != written[key])
+      Reader(written, metadata.path)
+          .fail(key, network.value(key, json()).dump() + " as its network", written[key]);
+}
+
 int64_t Metadata::type_of(const std::string& symbol) const {
   std::string known;
   for (size_t type = 0; type < species.size(); ++type) {

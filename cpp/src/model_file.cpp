@@ -1,12 +1,14 @@
 #include "model_file.h"
 
-#include <caffe2/serialize/inline_container.h>
+#include <caffe2/serialize/in_memory_adapter.h>
 
-#include <filesystem>
-#include <fstream>
+#include <map>
 
+#include "code_text.h"
 #include "e3md/error.h"
 #include "e3md/runtime.h"
+#include "one_line.h"
+#include "operators.h"
 
 namespace e3md {
 namespace {
@@ -19,41 +21,33 @@ bool stays_double(const std::string& name) {
          last == "harmonic_value" || last == "product_value" || last == "grid";
 }
 
+/// A line for the user where a part of the file vouches for no other, "" where all do.
+std::string not_bound(const Archive& archive, const Metadata& metadata) {
+  if (metadata.format_version > 1 && archive.has_list()) return "";
+  const std::string what =
+      metadata.format_version > 1
+          ? "has no list of its records: it was written by something else than e3md"
+          : "is of format_version 1: its cutoff and species are not bound to the network";
+  return "model file '" + metadata.path + "' " + what +
+         ". Export it again to be safe from mix-ups.";
+}
+
 }  // namespace
 
-std::string one_line(const std::exception& error) {
-  const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
-  std::string text = torch_error ? torch_error->what_without_backtrace() : error.what();
-  // TorchScript puts the cause last, after a listing of the model's code.
-  const std::string mark = "Error: ";
-  const size_t found = text.rfind("\nRuntimeError: ");
-  if (found != std::string::npos) text = text.substr(text.find(mark, found) + mark.size());
-  return text.substr(0, text.find('\n'));
+std::pair<Archive, Metadata> open_model(const std::string& path) {
+  const std::string record = "extra/e3md.json";
+  Archive archive(path, "e3md model");
+  if (!archive.has(record))
+    throw Error("'" + path +
+                "' is not an e3md model: the archive has no e3md.json. Write model "
+                "files with `e3md export` or `e3md convert`.");
+  Metadata metadata = parse_metadata(archive.read(record), path);  // first: newer files may differ
+  archive.check_list();
+  metadata.remark = not_bound(archive, metadata);
+  return {std::move(archive), std::move(metadata)};
 }
 
-Metadata read_metadata(const std::string& path) {
-  const std::string record = "extra/e3md.json";
-  std::error_code code;
-  if (!std::filesystem::exists(path, code)) throw Error("model file '" + path + "' does not exist");
-  if (std::filesystem::is_directory(path, code))
-    throw Error("model file '" + path + "' is a folder: give the file that `e3md export` wrote");
-  if (!std::ifstream(path)) throw Error("model file '" + path + "' cannot be opened for reading");
-  std::string json;
-  try {
-    caffe2::serialize::PyTorchStreamReader reader(path);
-    if (!reader.hasRecord(record))
-      throw Error("'" + path +
-                  "' is not an e3md model: the archive has no e3md.json. Write model "
-                  "files with `e3md export` or `e3md convert`.");
-    const auto [data, size] = reader.getRecord(record);
-    json.assign(static_cast<const char*>(data.get()), size);
-  } catch (const c10::Error& error) {
-    const std::string cause = one_line(error);  // goes on for sentences
-    throw Error("'" + path +
-                "' is not an e3md model, or it is truncated: " + cause.substr(0, cause.find(". ")));
-  }
-  return parse_metadata(json, path);
-}
+Metadata read_metadata(const std::string& path) { return open_model(path).second; }
 
 torch::Device find_device(const std::string& name) {
   torch::Device device(torch::kCPU);
@@ -86,12 +80,62 @@ void cast(torch::jit::Module& module, torch::ScalarType dtype) {
   for (const auto& item : module.named_buffers()) one(item.name, item.value);
 }
 
+void check_text(const Archive& archive) {
+  std::map<std::string, std::string> texts;
+  for (const Archive::Record& record : archive.records())
+    if (record.name.rfind("code/", 0) == 0 && record.name.size() > 3 &&
+        record.name.compare(record.name.size() - 3, 3, ".py") == 0)
+      texts[record.name] = archive.read(record.name);
+  CodeText(is_allowed_operator).check(texts);
+}
+
+/// Tensors may claim more numbers than the file has, by strides of zero, and would take memory only
+/// when they are cast.
+void check_sizes(const torch::jit::Module& module, size_t file_size) {
+  double total = 0;
+  const auto add = [&](const std::string& name, const at::Tensor& tensor) {
+    const double size = double(tensor.numel()) * tensor.element_size();
+    total += size;
+    if (!tensor.device().is_cpu() || tensor.layout() != at::kStrided || tensor.is_quantized() ||
+        size > double(tensor.storage().nbytes()) || total > 4.0 * file_size)
+      throw std::runtime_error("the tensor " + name + " is no plain array of numbers in the file");
+  };
+  for (const auto& item : module.named_parameters()) add(item.name, item.value);
+  for (const auto& item : module.named_buffers()) add(item.name, item.value);
+}
+
 }  // namespace
 
-torch::jit::Module load_module(const std::string& path, torch::Device device,
-                               torch::ScalarType dtype) {
+torch::jit::Module read_module(const Archive& archive, const Metadata& metadata) {
+  const std::string& path = metadata.path;
   try {
-    auto module = torch::jit::load(path, torch::kCPU);
+    check_text(archive);
+    auto module = torch::jit::load(std::make_shared<caffe2::serialize::MemoryReadAdapter>(
+                                       archive.bytes().data(), archive.bytes().size()),
+                                   torch::kCPU, /*load_debug_files=*/false);
+    check_operators(module);
+    check_sizes(module, archive.bytes().size());
+    if (metadata.format_version > 1) {
+      if (!module.hasattr("bound") || !module.attr("bound").isString())
+        throw std::runtime_error("its network does not say what e3md.json must agree with");
+      check_binding(metadata, module.attr("bound").toStringRef());
+    }
+    return module;
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw Error("model file '" + path + "' does not load: " + one_line(error));
+  }
+}
+
+void check_model_file(const std::string& path) {
+  const auto [archive, metadata] = open_model(path);
+  read_module(archive, metadata);
+}
+
+void prepare(torch::jit::Module& module, const Metadata& metadata, torch::Device device,
+             torch::ScalarType dtype) {
+  try {
     module.eval();
     if (const auto tabulate = module.find_method("tabulate")) {
       cast(module, torch::kDouble);
@@ -100,9 +144,8 @@ torch::jit::Module load_module(const std::string& path, torch::Device device,
     }
     cast(module, dtype);
     module.to(device);
-    return module;
   } catch (const std::exception& error) {
-    throw Error("model file '" + path + "' does not load: " + one_line(error));
+    throw Error("model file '" + metadata.path + "' does not load: " + one_line(error));
   }
 }
 

@@ -3,19 +3,25 @@
 
 #include <string>
 
+#include "e3md/archive.h"
 #include "e3md/metadata.h"
 
 namespace e3md {
 
-/// The cause of a torch exception in one line, without its C++ and TorchScript traces.
-std::string one_line(const std::exception& error);
-
 /// A device by name; throws Error if it is unknown or absent from this machine.
 torch::Device find_device(const std::string& name);
 
-/// Loads the module of a model file for inference. Parameters need no gradients; all floating
-/// tensors are cast to `dtype`, except reference energies, scale, shift and coupling coefficients.
-torch::jit::Module load_module(const std::string& path, torch::Device device,
-                               torch::ScalarType dtype);
+/// Opens a model file and reads its e3md.json, before anything else of it is used.
+/// Throws Error for a missing, damaged, foreign or newer file.
+std::pair<Archive, Metadata> open_model(const std::string& path);
+
+/// The module of a model file whose code is what exported models need, and which agrees with
+/// e3md.json; nothing of it has run.
+torch::jit::Module read_module(const Archive& archive, const Metadata& metadata);
+
+/// Makes a module ready for inference. Parameters need no gradients; all floating tensors are cast
+/// to `dtype`, except reference energies, scale, shift and coupling coefficients.
+void prepare(torch::jit::Module& module, const Metadata& metadata, torch::Device device,
+             torch::ScalarType dtype);
 
 }  // namespace e3md

@@ -1,5 +1,7 @@
 #include "e3md/neighbor_list.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -12,6 +14,15 @@ namespace {
 
 constexpr int64_t kMaxImages = 4'000'000;  // more means a cell that is a mistake
 constexpr double kMaxBins = 1 << 20;       // per direction, so that a bin number fits 64 bits
+constexpr double kLargest = 1e9;           // Å; beyond it doubles do not tell atoms apart
+constexpr double kDensest = 2.0;           // atoms per Å³; hydrogen at 10 TPa
+constexpr double kFew = 2000;              // neighbors that any atom may have
+constexpr double kPairBytes = 64;          // of a pair in the list and as an edge, at least
+
+double memory_bytes() {
+  return 1.0 * static_cast<double>(sysconf(_SC_PHYS_PAGES)) *
+         static_cast<double>(sysconf(_SC_PAGE_SIZE));
+}
 
 Vec3 minus(const double* x, const Vec3& y) { return {x[0] - y[0], x[1] - y[1], x[2] - y[2]}; }
 
@@ -135,6 +146,9 @@ bool NeighborList::is_valid(const Structure& structure, const CellFrame& frame) 
 
 void NeighborList::rebuild(const Structure& structure) {
   if (structure.n > INT32_MAX) throw Error("a neighbor list holds at most 2147483647 atoms");
+  for (int64_t k = 0; k < 3 * structure.n; ++k)
+    if (std::abs(structure.positions[k]) > kLargest)
+      throw Error("atom " + std::to_string(k / 3) + " lies more than 1e9 Å from the origin");
   positions_.assign(structure.positions, structure.positions + 3 * structure.n);
   const Bins bins = make_bins(structure);
   list_images();
@@ -193,7 +207,8 @@ void NeighborList::list_images() {
   if (n_images > kMaxImages)
     throw Error("the periodic cell is so small or skewed that its planes are " +
                 std::to_string(frame_.spacing(0)) + ", " + std::to_string(frame_.spacing(1)) +
-                " and " + std::to_string(frame_.spacing(2)) + " Å apart: check the cell vectors");
+                " and " + std::to_string(frame_.spacing(2)) + " Å apart, for neighbors within " +
+                std::to_string(cutoff_ + skin_) + " Å: check the cell vectors and the cutoff");
   images_.clear();
   const Int3& reach = image_reach_;
   Int3 s;
@@ -233,6 +248,9 @@ void NeighborList::find_pairs(const Bins& bins) {
   pairs_.clear();
   const double limit2 = (cutoff_ + skin_) * (cutoff_ + skin_);
   const uint64_t home = images_.size() / 2;
+  const double radius = cutoff_ + skin_;
+  const double most = std::max(kFew, kDensest * 4.19 * radius * radius * radius);
+  const size_t room = static_cast<size_t>(memory_bytes() / kPairBytes);
   for (int64_t b = 0; b < static_cast<int64_t>(bins.ids.size()); ++b) {
     const std::vector<Near> near = near_bins(bins, b);
     for (int64_t k = bins.first[b]; k < bins.first[b + 1]; ++k) {
@@ -244,6 +262,15 @@ void NeighborList::find_pairs(const Bins& bins) {
         for (int64_t m = begin; m < end; ++m)
           if (norm2(minus(bins.wrapped[m].data(), origin)) < limit2 && !(m == k && image == home))
             pairs_.push_back(static_cast<uint64_t>(bins.atoms[m]) << 32 | image);
+        if (static_cast<double>(pairs_.size() - range.begin) > most)
+          throw Error("atom " + std::to_string(bins.atoms[k]) + " has more than " +
+                      std::to_string(static_cast<int64_t>(most)) + " neighbors within " +
+                      std::to_string(radius) +
+                      " Å, denser than any matter: check positions, cell and the unit of lengths");
+        if (pairs_.size() > room)
+          throw Error("the neighbors within " + std::to_string(radius) + " Å of " +
+                      std::to_string(bins.atoms.size()) +
+                      " atoms do not fit into the memory of this machine");
       }
       range.end = static_cast<int64_t>(pairs_.size());
       std::sort(pairs_.begin() + range.begin, pairs_.end());

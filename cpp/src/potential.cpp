@@ -8,10 +8,12 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <optional>
 
 #include "e3md/error.h"
 #include "e3md/runtime.h"
 #include "model_file.h"
+#include "one_line.h"
 
 namespace e3md {
 namespace {
@@ -232,13 +234,14 @@ struct Potential::Impl {
 Potential::Potential(const std::string& path, const std::string& device,
                      const std::optional<std::string>& dtype) {
   keep_freed_memory();
-  Metadata metadata = read_metadata(path);
+  auto [archive, metadata] = open_model(path);
   const std::string used = dtype.value_or(metadata.dtype);
   if (used != "float32" && used != "float64")
     throw Error("dtype must be float32 or float64, not '" + used + "'");
   const auto scalar_type = used == "float32" ? at::kFloat : at::kDouble;
   const torch::Device found = find_device(device);
-  torch::jit::Module module = load_module(path, found, scalar_type);
+  torch::jit::Module module = read_module(archive, metadata);
+  prepare(module, metadata, found, scalar_type);
   std::vector<torch::jit::Module> members = members_of(module, metadata);
   const auto together = module.find_method("member_energies");
   impl_.reset(new Impl{std::move(metadata), used, device, found, scalar_type, std::move(module),
@@ -271,7 +274,8 @@ Result Potential::evaluate(const Graph& graph, Wanted wanted, GhostExchanger* ex
   if (wanted.members) result.member_forces.assign(3 * n_members * graph.n_nodes, 0.0);
   std::vector<double> g(3 * graph.n_edges(), 0.0);  // dE/d edge_vec, mean over the members
   impl_->guarded([&] {
-    const GhostExchangeScope lend(exchanger);
+    std::optional<GhostExchangeScope> lend;
+    if (exchanger) lend.emplace(*exchanger, graph.n_local, graph.n_nodes);
     const auto add = [&](const Member& one) {
       add_mean(one.energies, n_members, result.energies);
       add_mean(one.g, n_members, g);

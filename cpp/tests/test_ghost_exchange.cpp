@@ -56,7 +56,7 @@ at::Tensor exchange(const at::Tensor& h, int64_t n_nodes) {
 
 void test_values_and_derivatives(at::ScalarType dtype) {
   ImageExchanger exchanger(3, {2, 0, 2, 1});
-  const e3md::GhostExchangeScope scope(&exchanger);
+  const e3md::GhostExchangeScope scope(exchanger, 3, 7);
   const auto index = torch::tensor({0, 1, 2, 2, 0, 2, 1}, at::kLong);
   const auto u = torch::randn({7, 4}, dtype), v = torch::randn({3, 4}, dtype);
   auto h = torch::randn({3, 4}, dtype).requires_grad_();
@@ -76,7 +76,7 @@ void test_values_and_derivatives(at::ScalarType dtype) {
 
 void test_called_without_ghosts_and_without_atoms() {
   ImageExchanger exchanger(0, {});
-  const e3md::GhostExchangeScope scope(&exchanger);
+  const e3md::GhostExchangeScope scope(exchanger, 0, 0);
   auto h = torch::zeros({0, 5}, at::kDouble).requires_grad_();
   const auto rows = exchange(h, 0);  // collective: other ranks wait for this one
   REQUIRE(exchanger.n_calls == 1 && rows.size(0) == 0 && rows.size(1) == 5);
@@ -86,23 +86,35 @@ void test_called_without_ghosts_and_without_atoms() {
 
 void test_zero_width() {
   ImageExchanger exchanger(2, {1});
-  const e3md::GhostExchangeScope scope(&exchanger);
+  const e3md::GhostExchangeScope scope(exchanger, 2, 3);
   REQUIRE(exchange(torch::zeros({2, 0}), 3).size(0) == 3);
+}
+
+bool refuses(int64_t n_local, int64_t n_nodes) {
+  try {
+    exchange(torch::zeros({n_local, 1}), n_nodes);
+  } catch (const c10::Error&) {
+    return true;
+  }
+  return false;
+}
+
+/// The exchanger writes rows of the host's atoms, whatever the model asked for.
+void test_other_numbers_of_rows_are_refused() {
+  ImageExchanger exchanger(2, {1, 0});
+  const e3md::GhostExchangeScope scope(exchanger, 2, 4);
+  REQUIRE(!refuses(2, 4));
+  REQUIRE(refuses(2, 3) && refuses(2, 5) && refuses(1, 4) && refuses(3, 4));
+  REQUIRE(exchanger.n_calls == 1);
 }
 
 void test_scope_ends() {
   {
     ImageExchanger exchanger(1, {0});
-    const e3md::GhostExchangeScope scope(&exchanger);
+    const e3md::GhostExchangeScope scope(exchanger, 1, 2);
     exchange(torch::zeros({1, 1}), 2);
   }
-  bool thrown = false;
-  try {
-    exchange(torch::zeros({1, 1}), 2);
-  } catch (const c10::Error&) {
-    thrown = true;
-  }
-  REQUIRE(thrown);
+  REQUIRE(refuses(1, 2));
 }
 
 }  // namespace
@@ -112,5 +124,6 @@ int main() {
   test_values_and_derivatives(at::kFloat);
   test_called_without_ghosts_and_without_atoms();
   test_zero_width();
+  test_other_numbers_of_rows_are_refused();
   test_scope_ends();
 }

@@ -97,10 +97,36 @@ void test_errors() {
   REQUIRE(listed(list, c).size() == 2);
 }
 
+/// Within a second or so, and before the memory of 10^12 pairs is asked for.
+void test_crowds() {
+  std::mt19937 random(3);
+  std::uniform_real_distribution<double> uniform(0, 1);
+  Case c{std::vector<double>(3 * 1'000'000), {1, 0, 0, 0, 1, 0, 0, 0, 1}, {true, true, true}};
+  for (double& x : c.positions) x = uniform(random);
+  e3md::NeighborList list(5.0, 0.5);
+  for (bool periodic : {true, false}) {
+    c.pbc.fill(periodic);
+    require_error([&] { list.update(c.structure()); }, "denser than any matter");
+  }
+  Case one{{0, 0, 0}, {1, 0, 0, 0, 1, 0, 0, 0, 1}, {true, true, true}};
+  e3md::NeighborList wide(6.0, 0.5);
+  REQUIRE(listed(wide, one).size() > 800);  // an odd cell, but no crowd
+}
+
+void test_far_away() {
+  e3md::NeighborList list(3.0, 0.0);
+  Case c{{0, 0, 0, 1e300, 0, 0}, {}, {false, false, false}};
+  require_error([&] { list.update(c.structure()); }, "atom 1 lies more than 1e9");
+  c = {{0, 0, 0}, {1e300, 0, 0, 0, 1e300, 0, 0, 0, 1e300}, {true, true, true}};
+  require_error([&] { list.update(c.structure()); }, "more than 1e9 Å");
+}
+
 }  // namespace
 
 int main() {
   test_against_all_pairs();
   test_skin_under_moves_and_strain();
   test_errors();
+  test_crowds();
+  test_far_away();
 }

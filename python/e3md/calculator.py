@@ -1,6 +1,7 @@
 """ASE calculator over the C++ Potential."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -57,7 +58,10 @@ class E3Calculator(Calculator):
     ) -> None:
         super().__init__()
         path = str(expand(model).resolve())
-        self._set_up(Potential(path, device, dtype), (path, device, dtype, skin))
+        potential = Potential(path, device, dtype)
+        if potential.metadata.remark:
+            warnings.warn(potential.metadata.remark, stacklevel=2)
+        self._set_up(potential, (path, device, dtype, skin))
 
     def _set_up(self, potential: Potential, arguments: tuple[Any, ...]) -> None:
         self._potential = potential

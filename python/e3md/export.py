@@ -1,8 +1,7 @@
-"""Trained weights to a model file: the only module that knows TorchScript."""
+"""Trained weights to a model file."""
 
 import dataclasses
 import datetime
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,9 +21,12 @@ from e3md.fused.training import Reach
 from e3md.model.build import network_dtype, set_dtype
 from e3md.model.committee import Committee, members_of
 from e3md.model.config import ModelConfig
+from e3md.model_archive import pack
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 METADATA_FILE = "e3md.json"
+# what the module carries too, so that e3md.json cannot be another model's (cpp/src/metadata.cpp)
+BOUND = ("architecture", "cutoff", "species", "n_layers", "exchange_width", "members", "dtype")
 FINISHED, UNFINISHED = "finished", "unfinished"
 
 
@@ -73,7 +75,7 @@ def save_model(
         model.cpu().eval(), config.cutoff, statistics.species, exact, reach
     )
     set_dtype(module, dtype)
-    metadata = {
+    metadata: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "e3md_version": __version__,
         "torch_version": torch.__version__,
@@ -96,11 +98,9 @@ def save_model(
         "training": record.model_dump(mode="json"),
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
+    setattr(module, "bound", json.dumps({key: metadata[key] for key in BOUND}))  # noqa: B010
     scripted = torch.jit.script(module.eval())
-    files = {METADATA_FILE: json.dumps(metadata, indent=2, ensure_ascii=False)}
-    archive = io.BytesIO()  # torch's own writer ends the process where a disk is full
-    torch.jit.save(scripted, archive, _extra_files=files)
-    write_bytes(path, archive.getbuffer())
+    write_bytes(path, pack(scripted, metadata, METADATA_FILE))
     return remark
 
 

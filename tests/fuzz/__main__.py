@@ -1,4 +1,4 @@
-"""python -m fuzz runs -n 500 --seed 1: many cases; exit status 1 if any ends badly."""
+"""python -m fuzz models -n 10000 --seed 1: many cases; exit status 1 if any ends badly."""
 
 import argparse
 import importlib
@@ -12,7 +12,7 @@ from fuzz.runner import fuzz
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
-    parser.add_argument("what", choices=("runs",), help="the files to damage")
+    parser.add_argument("what", choices=("models", "runs", "text"), help="the files to damage")
     parser.add_argument("-n", type=int, default=1000, help="number of cases")
     parser.add_argument("--seed", type=int, default=1, help="of the first case; each next adds 1")
     chosen = parser.parse_args()

@@ -13,7 +13,7 @@ process that forks must not have started OpenMP's threads (OMP_NUM_THREADS=1, se
         return case
 
     tally = fuzz(cases(folder), range(200))
-    assert tally.ok, tally
+    assert tally.ok, str(tally)
 """
 
 import contextlib
@@ -37,7 +37,7 @@ import torch
 
 POLL = 0.01  # s between two looks at the memory of a case
 SHOWN = (ValueError, FileNotFoundError)  # what the command line prints as one line
-EXAMPLES = 10  # of bad cases that a tally keeps
+EXAMPLES = 4  # of each bad verdict that a tally keeps
 
 
 class Verdict(str, Enum):
@@ -173,7 +173,7 @@ def _tail(output: IO[bytes], most: int = 500) -> str:
 
 @dataclass
 class Tally:
-    """How many cases of each kind ended how, and the first bad ones."""
+    """How many cases of each kind ended how, and the first of each bad verdict."""
 
     counts: Counter[tuple[str, Verdict]] = field(default_factory=Counter)
     bad: list[tuple[Case, Outcome]] = field(default_factory=list)
@@ -182,7 +182,7 @@ class Tally:
     def add(self, case: Case, outcome: Outcome) -> None:
         self.counts[case.kind, outcome.verdict] += 1
         self.slowest = max(self.slowest, outcome.seconds)
-        if outcome.verdict not in GOOD and len(self.bad) < EXAMPLES:
+        if outcome.verdict not in GOOD and self.count(outcome.verdict) <= EXAMPLES:
             self.bad.append((case, outcome))
 
     @property

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def test_metadata_on_a_foreign_module(make_model: MakeModel, tmp_path: Path) -> 
     torch.jit.load(str(make_model()), _extra_files=files)
     path = tmp_path / "masked.pt"
     torch.jit.save(torch.jit.script(Scaled()), str(path), _extra_files=files)
-    assert "masked.pt' failed" in refusal(path)
+    assert "masked.pt' does not load: its network does not say" in refusal(path)
 
 
 def test_unknown_device_and_dtype(make_model: MakeModel) -> None:
@@ -124,3 +125,87 @@ def test_cuda_where_there_is_none(make_model: MakeModel) -> None:
     message = refusal(make_model(), device="cuda")
     assert "device 'cuda' is not available" in message
     assert "cpu" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("cutoff", 7.0), ("species", ["P", "Li", "S"]), ("exchange_width", 1)]
+)
+def test_metadata_of_another_network(
+    key: str, value: object, make_model: MakeModel, tmp_path: Path
+) -> None:
+    path = rewritten(make_model(), tmp_path / "other.pt", **{key: value})
+    assert f"e3md.json has {key} = " in refusal(path)
+
+
+def records_of(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {entry.filename: archive.read(entry) for entry in archive.infolist()}
+
+
+def archive_of(records: dict[str, bytes], path: Path) -> Path:
+    """An archive whose checksums are right."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in records.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_one_flipped_bit(make_model: MakeModel, tmp_path: Path) -> None:
+    """In the numbers of every tensor."""
+    source, path = make_model(), tmp_path / "flipped.pt"
+    whole = source.read_bytes()
+    records = records_of(source)
+    tensors = [data for name, data in records.items() if "/data/" in name and len(data) > 64]
+    assert len(tensors) > 10
+    for data in tensors:
+        content = bytearray(whole)
+        content[whole.index(data) + len(data) // 2] ^= 4
+        path.write_bytes(bytes(content))
+        assert "flipped.pt' is damaged: its record " in refusal(path)
+
+
+def test_a_record_marked_as_a_folder(make_model: MakeModel, tmp_path: Path) -> None:
+    """torch's reader would leave its numbers as the memory was."""
+    content, path = bytearray(make_model().read_bytes()), tmp_path / "folder.pt"
+    entry = content.index(b"PK\x01\x02")
+    content[entry + 38] |= 0x10
+    path.write_bytes(bytes(content))
+    assert "is marked as a folder" in refusal(path)
+
+
+def test_records_that_changed_places(make_model: MakeModel, tmp_path: Path) -> None:
+    records = records_of(make_model())
+    names = [name for name in records if "/data/" in name and len(records[name]) > 64]
+    first = names[0]
+    second = next(n for n in names if records[n] != records[first])
+    records[first], records[second] = records[second], records[first]
+    message = refusal(archive_of(records, tmp_path / "swapped.pt"))
+    assert "swapped.pt' is damaged: record data/" in message
+
+
+@pytest.mark.parametrize("change", ["changed", "removed"])
+def test_records_with_right_checksums(change: str, make_model: MakeModel, tmp_path: Path) -> None:
+    records = records_of(make_model())
+    name = next(name for name in records if name.endswith("/data/3"))
+    if change == "removed":
+        del records[name]
+    else:
+        records[name] = bytes(len(records[name]))
+    assert "is damaged: record data/3" in refusal(archive_of(records, tmp_path / "odd.pt"))
+
+
+def test_a_file_of_the_first_format_loads_with_a_word(
+    make_model: MakeModel, tmp_path: Path
+) -> None:
+    path = rewritten(make_model(), tmp_path / "old.pt", format_version=1)
+    with pytest.warns(
+        UserWarning, match=r"old\.pt' is of format_version 1: its cutoff and species"
+    ):
+        E3Calculator(path)
+
+
+def test_no_path_of_this_machine_is_in_a_file(make_model: MakeModel) -> None:
+    for data in records_of(make_model()).values():
+        assert str(Path.home()).encode() not in data
+        assert str(Path(__file__).parent).encode() not in data
+        assert b"site-packages" not in data

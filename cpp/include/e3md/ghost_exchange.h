@@ -19,16 +19,21 @@ class GhostExchanger {
   virtual void reverse(float* rows, int64_t width) = 0;
 };
 
-/// Lends `exchanger` (may be null: none) to the op while this object lives.
+/// Lends `exchanger` to the op while this object lives, for features of n_local own atoms and
+/// n_nodes atoms in all: the exchanger is called with no other number of rows. One thread alone may
+/// lend.
 class GhostExchangeScope {
  public:
-  explicit GhostExchangeScope(GhostExchanger* exchanger);
+  GhostExchangeScope(GhostExchanger& exchanger, int64_t n_local, int64_t n_nodes);
   ~GhostExchangeScope();
   GhostExchangeScope(const GhostExchangeScope&) = delete;
   GhostExchangeScope& operator=(const GhostExchangeScope&) = delete;
 
+  GhostExchanger& exchanger;
+  const int64_t n_local, n_nodes;
+
  private:
-  GhostExchanger* previous_;
+  const GhostExchangeScope* previous_;
 };
 
 }  // namespace e3md

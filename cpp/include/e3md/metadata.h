@@ -6,7 +6,7 @@
 namespace e3md {
 
 /// Newest model-file format this build reads.
-inline constexpr int kFormatVersion = 1;
+inline constexpr int kFormatVersion = 2;
 
 /// What `e3md.json` inside a model file says, checked field by field on reading.
 struct Metadata {
@@ -23,6 +23,7 @@ struct Metadata {
   bool zbl = false;                  ///< the model holds the ZBL repulsion
   std::string json;                  ///< the whole text, for display
   std::string path;                  ///< of the model file, for messages
+  std::string remark;  ///< a line for the user on what the file does not vouch for, or ""
 
   /// Model type of a chemical symbol. Throws Error naming the symbol and the species known.
   int64_t type_of(const std::string& symbol) const;
@@ -31,8 +32,15 @@ struct Metadata {
 /// Parses and checks the JSON text. Throws Error naming the file, the key and what was found.
 Metadata parse_metadata(const std::string& json, const std::string& path);
 
+/// Throws Error naming the key unless what the network was exported with, a JSON text in the
+/// module, is what e3md.json says.
+void check_binding(const Metadata& metadata, const std::string& bound);
+
 /// Reads and checks the e3md.json of a model file, without loading the model.
 /// Throws Error for a missing, damaged, foreign or newer file.
 Metadata read_metadata(const std::string& path);
+
+/// Throws Error unless a model file can be loaded: what is checked before any of its code runs.
+void check_model_file(const std::string& path);
 
 }  // namespace e3md

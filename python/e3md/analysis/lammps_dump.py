@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from e3md.analysis.frames import Frame
 from e3md.analysis.periodic import FloatArray
+from e3md.data.problems import brief, last_line
 
 # Columns that hold a position: (names, unwrapped already, fractional)
 _COORDINATES = (
@@ -21,6 +22,7 @@ _COORDINATES = (
     (("xs", "ys", "zs"), False, True),
 )
 _IMAGES = ("ix", "iy", "iz")
+_LARGEST = 1e9  # Å
 _TIME_PS = {"metal": 1.0, "real": 1e-3}  # unit styles whose length is Å; ps per time unit
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(?![A-Za-z])")  # of labels such as Li, Li1, O_w, S2-
 _ISOTOPES = {"D": "H", "T": "H"}  # case counts here, unlike in XYZ: a type CO is no cobalt
@@ -97,13 +99,13 @@ class _Reader:
         for header, rows, whole in self._sections():
             name = next((name for name in _SECTIONS if header.startswith(name)), None)
             if name is None:
-                raise self._error(f"unexpected line 'ITEM: {header}'")
+                raise self._error(f"unexpected line 'ITEM: {brief(header)}'")
             if current.ends_before(name):
                 self._cut(current)
                 current = _Sections()
             current.found[name] = (header, rows)
             current.whole &= whole
-            if name == "UNITS" and whole:
+            if name == "UNITS" and whole and rows:
                 self._set_units(rows[0].strip())
             if name == "ATOMS":
                 if (frame := self._frame(current)) is not None:
@@ -136,7 +138,7 @@ class _Reader:
 
     def _set_units(self, units: str) -> None:
         if units not in _TIME_PS:
-            raise ValueError(f"{self._path}: units {units}; metal and real are read")
+            raise ValueError(f"{self._path}: units {brief(units)}; metal and real are read")
         self._units = units
 
     def _frame(self, sections: _Sections) -> Frame | None:
@@ -146,29 +148,60 @@ class _Reader:
             self._cut(sections)
             return None
         header, rows = sections.found["ATOMS"]
-        if len(rows) != int(sections.number("NUMBER OF ATOMS") or 0):
+        if len(rows) != self._whole(sections, "NUMBER OF ATOMS"):
             self._cut(sections)
             return None
-        self._step = int(sections.number("TIMESTEP") or 0)
-        time = sections.number("TIME")
-        ps = None if self._units is None or time is None else float(time) * _TIME_PS[self._units]
+        self._step = self._whole(sections, "TIMESTEP")
+        ps = self._time(sections)
         label = f"frame {self._number}{self._where} (step {self._step})"
         self._number += 1
-        low, cell, pbc = _box(sections)
+        low, cell, pbc = self._box(sections)
         columns = self._columns(header.split()[1:], rows)
         ids, order = self._ids(columns)
         symbols = self._symbols(columns, order)
         positions, unwrapped = self._positions(columns, low, cell)
+        if (np.abs(positions) > _LARGEST).any():
+            raise self._error(f"positions of {np.abs(positions).max():.3g} Å")
         # the corner of a shrink-wrapped direction moves with the atoms and is no reference point
         positions = (positions - np.where(pbc, low, 0.0))[order]
         return Frame(label, self._step, "step", ps, cell, pbc, ids, symbols, positions, unwrapped)
 
+    def _whole(self, sections: _Sections, name: str) -> int:
+        text = sections.number(name) or "nothing"
+        if not re.fullmatch(r"-?[0-9]{1,18}", text):
+            raise self._error(f"{name} is {brief(text)}, expected a whole number")
+        return int(text)
+
+    def _time(self, sections: _Sections) -> float | None:
+        """Time in ps, if the file says it and its unit."""
+        time = sections.number("TIME")
+        if self._units is None or time is None:
+            return None
+        try:
+            return float(time) * _TIME_PS[self._units]
+        except ValueError:
+            raise self._error(f"TIME is {brief(time)}, expected a number") from None
+
+    def _box(self, sections: _Sections) -> tuple[FloatArray, FloatArray, tuple[bool, bool, bool]]:
+        """Corner (3,) Å, cell (3, 3) Å and periodic directions."""
+        try:
+            low, cell, pbc = _box(sections)
+        except (ValueError, IndexError):
+            raise self._error("BOX BOUNDS: expected three lines of numbers") from None
+        largest = max(np.abs(cell).max(), np.abs(low).max())
+        if not largest < _LARGEST:
+            raise self._error(f"BOX BOUNDS of {largest:.3g} Å")
+        if not np.any(cell[list(pbc)], axis=1).all():
+            raise self._error("BOX BOUNDS: periodic in a direction without extent")
+        return low, cell, pbc
+
     def _cut(self, sections: _Sections) -> None:
-        step = sections.number("TIMESTEP")
+        step = brief(sections.number("TIMESTEP") or "")
+        n_atoms = brief(sections.number("NUMBER OF ATOMS") or "unknown")
         n_rows = len(sections.found.get("ATOMS", ("", []))[1])
         self.notes.append(
             f"frame {self._number}{self._where}{f' (step {step})' if step else ''} is cut short "
-            f"({n_rows} of {sections.number('NUMBER OF ATOMS') or 'unknown'} atoms) and left out"
+            f"({n_rows} of {n_atoms} atoms) and left out"
         )
         self._number += 1
 
@@ -179,8 +212,8 @@ class _Reader:
         for words in table:
             if len(words) != len(names):
                 raise self._error(
-                    f"{len(names)} columns ({' '.join(names)}), but a line of {len(words)} words: "
-                    f"{' '.join(words)}"
+                    f"{len(names)} columns ({brief(' '.join(names))}), but a line of {len(words)} "
+                    f"words: {brief(' '.join(words))}"
                 )
         return dict(zip(names, zip(*table, strict=True), strict=True))
 
@@ -203,7 +236,9 @@ class _Reader:
             if all(key in columns for key in keys):
                 break
         else:
-            raise self._error(f"no positions among the columns {' '.join(columns)}; dump xu yu zu")
+            raise self._error(
+                f"no positions among the columns {brief(' '.join(columns))}; dump xu yu zu"
+            )
         positions = self._numbers(columns, keys, float)
         if fractional:
             positions = positions @ cell + low
@@ -216,8 +251,8 @@ class _Reader:
     ) -> np.ndarray:
         try:
             return np.array([columns[key] for key in keys], dtype=dtype).T
-        except ValueError as error:
-            raise self._error(f"column {' '.join(keys)}: {error}") from error
+        except (ValueError, OverflowError) as error:
+            raise self._error(f"column {' '.join(keys)}: {last_line(error)}") from error
 
     def _symbols(self, columns: dict[str, tuple[str, ...]], order: np.ndarray) -> tuple[str, ...]:
         labels = columns[self._label_column(columns)]
@@ -251,7 +286,7 @@ class _Reader:
         symbol = _ISOTOPES.get(match[1], match[1]) if match else ""
         if symbol not in chemical_symbols[1:]:
             raise self._error(
-                f"{label} is not an element; write an element column (dump ... element ..., "
+                f"{brief(label)} is not an element; write an element column (dump ... element ..., "
                 "dump_modify ... element Li P S) or give the elements of the atom types (types, "
                 "--species)"
             )
@@ -266,6 +301,8 @@ def _box(sections: _Sections) -> tuple[FloatArray, FloatArray, tuple[bool, bool,
     """Corner (3,) Å, cell (3, 3) Å and periodic directions."""
     words = sections.found["BOX BOUNDS"][0].split()[2:]
     rows = np.array(sections.words("BOX BOUNDS"), dtype=float)
+    if len(rows) != 3:
+        raise ValueError(f"{len(rows)} lines")
     if words[:2] == ["abc", "origin"]:  # general triclinic: three vectors, each with a corner
         return rows[:, 3], rows[:, :3], _periodic(words[2:5])
     tilted = words[:3] == ["xy", "xz", "yz"]

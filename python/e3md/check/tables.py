@@ -2,12 +2,12 @@
 
 import torch
 
-import e3md.ops  # noqa: F401 (registers the ops that model files call)
 from e3md.check.result import Bounds, CheckResult
 from e3md.check.subject import Subject, force_scale
 from e3md.derivatives import predict
 from e3md.fused.knots import TOLERANCES
 from e3md.model.build import set_dtype
+from e3md.model_archive import load_module
 from e3md.neighbors import atoms_to_graph
 
 
@@ -17,7 +17,7 @@ def tables(subject: Subject) -> CheckResult:
     bounds = Bounds(warn=10 * TOLERANCES[dtype], fail=1e-3)
     if subject.metadata["tables"] is None:
         return bounds.result("tables", 0.0, "the file has none: networks are evaluated exactly", "")
-    module = torch.jit.load(str(subject.model), map_location="cpu").eval()
+    module = load_module(str(subject.model)).eval()
     set_dtype(module, torch.float64)
     for weight in module.parameters():
         weight.requires_grad_(False)

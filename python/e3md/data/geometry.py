@@ -29,7 +29,7 @@ def is_isolated(atoms: Atoms) -> bool:
 
 def too_dense(atoms: Atoms) -> str | None:
     """Why the structure is denser than any matter, None if it is not."""
-    volume = _room(atoms)
+    volume = room(atoms)
     spheres = float((4 / 3 * np.pi * covalent_radii[atoms.numbers] ** 3).sum())
     if len(atoms) > 1 and volume < max(_SMALLEST * len(atoms), _SPHERES * spheres):
         return (
@@ -51,7 +51,7 @@ def too_near(atoms: Atoms) -> str | None:
     return None
 
 
-def _room(atoms: Atoms) -> float:
+def room(atoms: Atoms) -> float:
     """Volume of the cell, Å³; where it is open, up to 1 Å around the atoms."""
     cell = atoms.cell.array.copy()
     cell[~atoms.pbc] = 0.0

@@ -15,6 +15,7 @@ from e3md._core import read_metadata
 from e3md.data.dataset import Sample
 from e3md.data.statistics import Statistics, rank_note
 from e3md.model import ModelConfig, build_model
+from e3md.model_archive import load_module
 from e3md.train.config import ConfigError
 
 OFFSET = "reference.offset"  # the weights of ReferenceEnergy: E0 + shift of each species
@@ -88,7 +89,7 @@ def load_initial(path: Path) -> InitialModel:
         shift=known["shift"],
         avg_num_neighbors=known["avg_num_neighbors"],
     )
-    stored = torch.jit.load(str(path), map_location="cpu").state_dict()
+    stored = load_module(str(path)).state_dict()
     trained = {name: t for name, t in stored.items() if name.startswith("source.")} or stored
     return InitialModel(
         path,

@@ -26,6 +26,7 @@ from e3md.data.statistics import (
 from e3md.export import DataFile
 from e3md.train.config import Config, ConfigError, DataConfig
 from e3md.train.initial import InitialModel, refit_e0s
+from e3md.train.sizes import check_sizes
 
 FrameSets = dict[str, list[Frame]]  # "train", "valid", "test"; empty where not given
 
@@ -73,6 +74,7 @@ def prepare_data(config: Config, console: Console, initial: InitialModel | None)
     if initial:
         initial = _limit(initial, present, isolated, console)
     species = initial.statistics.species if initial else present
+    check_sizes(config, [f for some in frames.values() for f in some], len(species))
     samples = _build_sets(frames, species, config)
     warn(console, rare_elements(frames["train"]))
     for name, some in samples.items():

@@ -51,6 +51,7 @@ from e3md.train.report import compare, write_report
 from e3md.train.resume import Resumed, check_statistics, find_begun
 from e3md.train.sense import check_sense
 from e3md.train.settings import settings_of
+from e3md.train.sizes import check_processes
 from e3md.train.speed import Speed, SpeedMeter, joint_speed
 from e3md.train.stop import StopBySignal, how_to_go_on
 
@@ -84,6 +85,7 @@ def _train(config: Config, go_on: bool) -> Path:
     if first:
         remove_leftovers(folders_of_run(config.run_dir))
     _check_device(config.training.device)
+    check_processes(config.training)
     _quiet()
     set_threads(config.training)
     initial = load_initial(config.init_from) if config.init_from else None
