@@ -26,6 +26,8 @@ from e3md.analysis.rdf import RadialDistribution, radial_distribution
 from e3md.analysis.trajectory import Trajectory
 from e3md.files import write_text
 
+_RARE = 0.01  # angles of one central atom: chance encounters
+
 
 @dataclass(frozen=True)
 class AnalysisOptions:
@@ -115,7 +117,10 @@ def _angles(
                 "angles: left out, no two species are bonded (first minimum of g(r) within "
                 f"{BOND:g} times their covalent radii); give triples (AnalysisOptions.angles)"
             )
-    return [angle_distribution(trajectory, triple, cut) for triple, cut in requests.items()]
+    found = [angle_distribution(trajectory, triple, cut) for triple, cut in requests.items()]
+    if options.angles is None:  # O-H-O of water has its bonds, but not at one atom
+        found = [item for item in found if item.angles_per_center > _RARE]
+    return found
 
 
 def _dynamics(
