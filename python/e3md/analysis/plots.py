@@ -22,8 +22,16 @@ def new_figure(n_columns: int = 1, n_rows: int = 1) -> Figure:
     return figure
 
 
-def plot_rdf(runs: Mapping[str, RadialDistribution], path: Path) -> None:
-    """Partial g(r), one panel per pair; several runs (label → result) overlaid."""
+def plot_rdf(
+    runs: Mapping[str, RadialDistribution],
+    path: Path,
+    reference: Mapping[str, RadialDistribution] | None = None,
+    title: str = "",
+) -> None:
+    """Partial g(r), one panel per pair; several runs (label → result) overlaid.
+
+    Those of a reference are a thick gray line beneath.
+    """
     pairs = list(next(iter(runs.values())).partial)
     n_columns = min(3, len(pairs))
     n_rows = -(-len(pairs) // n_columns)
@@ -31,11 +39,14 @@ def plot_rdf(runs: Mapping[str, RadialDistribution], path: Path) -> None:
     for number, pair in enumerate(pairs):
         axes = figure.add_subplot(n_rows, n_columns, number + 1)
         axes.axhline(1.0, color="0.8", lw=0.8)
+        for label, rdf in (reference or {}).items():
+            axes.plot(rdf.r, rdf.partial[pair], label=label, color="0.75", lw=4)
         for style, (label, rdf) in zip(_styles(len(runs)), runs.items(), strict=True):
             axes.plot(rdf.r, rdf.partial[pair], label=label, **style)
         axes.set(xlabel="r (Å)", ylabel=f"g(r) {pair[0]}–{pair[1]}", xlim=(0, None), ylim=(0, None))
-        if number == 0 and len(runs) > 1:
-            axes.legend()
+        if number == 0 and len(runs) + len(reference or {}) > 1:
+            axes.legend(fontsize=8)
+    figure.suptitle(title)
     figure.savefig(path)
 
 
