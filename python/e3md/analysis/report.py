@@ -147,8 +147,9 @@ def _diffusion_notes(diffusion: list[Diffusion]) -> list[str]:
     if not none:
         return []
     return [
-        f"D: none for {', '.join(item.species for item in none)}; a longer run or later lags may "
-        "show one. MSD ~ τ^2: atoms still fly freely, τ^1: they diffuse, τ^0: they stay in cages"
+        f"D: none for {', '.join(item.species for item in none)}; a longer run, or later lags "
+        "(AnalysisOptions.window), may show one. MSD ~ τ^2: atoms still fly freely, τ^1: they "
+        "diffuse, τ^0: they stay in cages"
     ]
 
 
