@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ase.io
 import numpy as np
@@ -16,6 +16,7 @@ from ase.build import bulk
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks" / "accuracy"))
 
+import figures
 import md_runs
 import tables
 import trial
@@ -281,3 +282,28 @@ def test_md_writes_record_and_pictures(
     pictures = sorted(path.name for path in tmp_path.glob("*.png"))
     wanted = ["msd", "rdf"] if name == "lips" else ["rdf"]
     assert pictures == [f"accuracy_{name}_{kind}.png" for kind in wanted]
+
+
+def test_only_three_measured_points_make_a_line(tmp_path: Path, monkeypatch) -> None:
+    family = next(f for f in FAMILIES if f.key == "curves")
+    names = [p.name for p in family.protocols()]
+    cells = {name: tables.Cell(1.0, 50.0 - 5 * n) for n, name in enumerate(names)}
+    two = dict(list(cells.items())[:2])
+    rows = [
+        tables.Row("ours", True, "", cells),
+        tables.Row("ours, two sizes", True, "", two),
+        tables.Row("quoted", False, "", two),
+        tables.Row("quoted often", False, "", cells),
+    ]
+    made: list[Any] = []
+    new_figure = figures.new_figure
+    monkeypatch.setattr(figures, "new_figure", lambda: made.append(new_figure()) or made[-1])
+    figures.draw_learning_curves(family, rows, tmp_path / "curves.png")
+    lines = {line.get_label(): line.get_linestyle() for line in made[0].axes[0].lines}
+    assert len(cells) > 2
+    assert lines == {
+        "ours": "-",
+        "ours, two sizes": "None",
+        "quoted": "None",
+        "quoted often": "None",
+    }

@@ -11,6 +11,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.constraints import FixAtoms
+from matplotlib.axes import Axes
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
@@ -20,7 +21,7 @@ from e3md.check import Subject, cost, dynamics, read_subject, run
 from e3md.check.cost import grown, kilobytes_per_atom, memory, speed
 from e3md.check.derivatives import forces, stress
 from e3md.check.dynamics import drift
-from e3md.check.pairs import N_POINTS, PairCurve, pair_curve
+from e3md.check.pairs import N_POINTS, PairCurve, pair_curve, shortest_in_data
 from e3md.check.plot import MAX_PANELS, plot_pairs
 from e3md.check.repulsion import hole, wall
 from e3md.check.result import Bounds
@@ -283,6 +284,35 @@ def test_grown_is_the_same_crystal(make_subject: Callable[..., Subject]) -> None
 )
 def test_bounds(bounds: Bounds, value: float, status: str) -> None:
     assert bounds.judge(value) == status
+
+
+@pytest.mark.parametrize(
+    ("training", "expected"),
+    [
+        ({"shortest_distances": {"Li-S": 2.0, "S-S": 2.7}, "shortest_distance": 1.8}, 2.0),
+        ({"shortest_distances": {"S-Li": 2.0}}, 2.0),
+        ({"shortest_distances": {"S-S": 2.7}, "shortest_distance": 2.7}, None),  # never together
+        ({"shortest_distance": 1.8}, 1.8),
+        ({"shortest_distance": None}, None),
+        ({}, None),
+    ],
+)
+def test_the_shortest_distance_of_the_data_is_marked(
+    training: dict[str, object],
+    expected: float | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pair = ("Li", "S")
+    shortest = shortest_in_data({"training": training}, pair)
+    assert shortest == expected
+    marks: list[float] = []
+    monkeypatch.setattr(Axes, "axvline", lambda self, x, **style: marks.append(x))
+    r = np.linspace(0.3, 5, 50)
+    plot_pairs(
+        [PairCurve(pair, r, 1 / r)], tmp_path / "p.png", {"Li-S": shortest} if shortest else {}
+    )
+    assert marks == ([expected] if expected else [])
 
 
 def test_many_pairs_fit_a_picture(tmp_path: Path) -> None:

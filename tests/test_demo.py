@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from itertools import combinations_with_replacement
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from ase.io import read
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
 from e3md import demo
-from e3md.demo import engines, run
+from e3md.analysis import Trajectory, read_trajectory
+from e3md.demo import engines, pictures, run
 from e3md.lammps_run import run_lammps
 
 CUTOFF = 6.0
@@ -60,6 +62,10 @@ def test_both_engines_follow_the_same_path(lennard_jones, argon, tmp_path):
     also = np.linalg.norm(theirs.trajectory.displacements()[-1], axis=1)  # rotation-invariant
     assert distance.mean() > 0.1
     assert np.abs(distance - also).max() < 0.02 * distance.mean()
+    apart = pictures.distance(ours.trajectory, theirs.trajectory)  # in the axes of one of them
+    assert apart[0] == 0
+    assert 0 < apart[-1] < 0.02 * distance.mean()
+    assert pictures.parted_after(ours.trajectory, theirs.trajectory) is None
     assert abs(ours.drift) < 1e-4
     assert abs(theirs.drift) < 1e-4
 
@@ -85,10 +91,41 @@ def test_demo_end_to_end(tmp_path, capsys):
     runs = demo.run_demo(tmp_path, protocol)
     assert list(runs) == ["ASE", "LAMMPS, 2 ranks"]
     said = capsys.readouterr().out
-    for text in ("LAMMPS against ASE", "ns/day", "eV/atom/ps", "Batzner"):
+    for text in ("LAMMPS against ASE", "ns/day", "eV/atom/ps", "Batzner", "the two paths stay one"):
         assert text in said
-    for name in ("rdf.png", "msd.png", "summary.json", "nvt.lammpstrj"):
+    for name in ("rdf.png", "msd.png", "summary.json"):
         assert (tmp_path / name).stat().st_size > 0
+    for name in ("nvt_ase.traj", "nvt.lammpstrj"):  # both are kept, with their times
+        kept = read_trajectory(tmp_path / name)
+        assert kept.n_frames == 9
+        assert np.allclose(kept.time, np.arange(9) * 5e-3)
+
+
+def test_the_reference_is_of_the_shipped_structure():
+    reference = pictures.read_reference()
+    elements = sorted(set(read(demo.STRUCTURE_PATH).symbols))
+    assert set(reference.partial) == set(combinations_with_replacement(elements, 2))
+    for g in reference.partial.values():
+        assert np.average(g[reference.r > 4], weights=reference.r[reference.r > 4] ** 2) < 2
+        assert not g[reference.r < 1.5].any()
+    assert f"{engines.Protocol.temperature:g} K" in pictures.REFERENCE_NAME
+
+
+def test_when_paths_part_is_said(tmp_path):
+    rng, time = np.random.default_rng(0), np.arange(100) * 0.01
+    cells = np.broadcast_to(8 * np.eye(3), (100, 3, 3)).copy()
+    walk = rng.normal(0, 0.01, (100, 10, 3)).cumsum(axis=0)
+    growing = 1e-6 * np.exp(14 * time)[:, None, None] * rng.choice([-1, 1], (10, 3))
+    ours, theirs = (
+        Trajectory(("Li",) * 10, path, cells, (True,) * 3, time) for path in (walk, walk + growing)
+    )
+    when = np.log(0.1 / np.sqrt(3) / 1e-6) / 14
+    assert pictures.parted_after(ours, theirs) == pytest.approx(when, abs=0.02)
+    assert pictures.parted_after(ours, ours) is None
+    runs = {"ASE": ours, "LAMMPS": theirs}
+    pictures.draw_dynamics(runs, "Li10", tmp_path / "msd.png")
+    pictures.draw_dynamics({"ASE": ours}, "Li10", tmp_path / "one.png")
+    assert (tmp_path / "msd.png").stat().st_size > (tmp_path / "one.png").stat().st_size > 0
 
 
 def test_disagreement_stops_the_demo(tmp_path, monkeypatch):

@@ -35,6 +35,23 @@ def test_the_loss_falls(run_dir: Path) -> None:
     assert losses[-1] < 0.7 * losses[0]
 
 
+def test_the_curve_has_errors_of_train_beside_those_of_valid(tmp_path: Path) -> None:
+    """With weights that hardly move, both are the errors of the same model, as the report has them."""
+    path = write_run(tmp_path, max_epochs=1, learning_rate=1e-9)
+    settings = yaml.safe_load(path.read_text())
+    (tmp_path / "copy.xyz").write_text((tmp_path / "train.xyz").read_text())
+    settings["data"] = {"train": ["train.xyz"], "valid": ["copy.xyz"]}
+    path.write_text(yaml.safe_dump(settings))
+    run = train(path)
+    curve = {key: values[0] for key, values in read_metrics(run / METRICS).items()}
+    found = json.loads((run / "report" / "errors.json").read_text())["valid"]
+    for quantity, name in (("energy_per_atom", "energy"), ("forces", "forces")):
+        for error in ("mae", "rmse"):
+            expected = pytest.approx(found[quantity][error], rel=1e-3)
+            assert curve[f"valid_{name}_{error}"] == expected
+            assert curve[f"train_{name}_{error}"] == expected
+
+
 @pytest.mark.parametrize("arch", ["mace", "schnet", "so3net"])
 def test_every_architecture_learns(arch: str, tmp_path: Path) -> None:
     small = {"n_layers": 2, "cutoff": 5.0}

@@ -168,7 +168,7 @@ def test_train_needs_no_configuration(tmp_path: Path, monkeypatch) -> None:
     again.mkdir()
     (again / "config.yaml").write_text(text)
     _run(again / "config.yaml")
-    assert np.loadtxt(again / "logs" / "metrics.csv", delimiter=",", skiprows=1).shape == (2, 6)
+    assert np.loadtxt(again / "logs" / "metrics.csv", delimiter=",", skiprows=1).shape == (2, 12)
 
 
 def _fails(*arguments: object) -> str:

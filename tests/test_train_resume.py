@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import ase.io
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -13,6 +14,7 @@ from e3md.export import export_run
 from e3md.train.checkpoint import LAST, RECORD, load_record
 from e3md.train.committee import FINISHED
 from e3md.train.config import Config, ConfigError, DataConfig, TrainingConfig
+from e3md.train.history import write_metrics
 from e3md.train.report import read_metrics
 from e3md.train.run import METRICS, train
 from e3md.train.settings import LIMITS, MACHINE, SIZES, Settings, compare_settings, refused
@@ -263,3 +265,11 @@ def test_the_record_of_a_run_is_a_configuration_again(config: Path) -> None:
     assert record.settings is not None
     settings = yaml.safe_load(config.read_text())
     assert record.settings.training == Config.model_validate(settings).training
+
+
+def test_the_curve_of_a_run_that_an_older_version_began(tmp_path: Path) -> None:
+    rows = [{"epoch": 0.0, "valid_loss": 2.0}, {"epoch": 1.0, "valid_loss": 1.0, "more": 3.0}]
+    write_metrics(tmp_path / "metrics.csv", rows)
+    curve = read_metrics(tmp_path / "metrics.csv")
+    np.testing.assert_equal(curve["more"], [np.nan, 3.0])
+    np.testing.assert_equal(curve["valid_loss"], [2.0, 1.0])

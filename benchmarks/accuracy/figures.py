@@ -12,13 +12,19 @@ from e3md.analysis.plots import new_figure
 
 
 def draw_learning_curves(family: Family, rows: Sequence[Any], path: Path) -> None:
-    """Force MAE against the number of training frames, both logarithmic; one line per row."""
+    """Force MAE against the number of training frames, both logarithmic.
+
+    A line joins what was measured here, at three sizes or more; quoted values stand alone.
+    """
     sizes = {protocol.name: protocol.n_train for protocol in family.protocols()}
     figure = new_figure()
     axes = figure.add_subplot()
     for number, row in enumerate(rows):
         points = sorted((sizes[name], cell.forces) for name, cell in row.cells.items())
-        style = {"color": f"C{number}", "marker": "o"} if row.ours else {"color": "0.5", "ls": "--"}
+        style = (
+            {"color": f"C{number}", "marker": "o"} if row.ours else {"color": "0.4", "marker": "s"}
+        )
+        style["ls"] = "-" if row.ours and len(points) > 2 else ""
         axes.plot(*np.array(points).T, label=row.model, ms=4, **style)
     axes.set(xscale="log", yscale="log", xlabel="training frames", ylabel="force MAE (meV/Å)")
     _plain_ticks(axes.yaxis, (1, 1.5, 2, 3, 5, 7))

@@ -91,10 +91,9 @@ def main(
         found = draw_diffusion(
             trajectory, system.diffusing, pictures / f"accuracy_{name.value}_msd.png"
         )
-        update = {
-            "diffusion": {system.diffusing: (found.coefficient, found.error)},
-            "remark": f"{_window(found)} {system.remark}",
-        }
+        update = {"remark": f"{_window(found)} {system.remark}"}
+        if found.coefficient is not None:
+            update["diffusion"] = {system.diffusing: (found.coefficient, found.half_width)}
     record = record.model_copy(update=update)
     write_md_record(record, results / f"{name.value}.json")
     print(record.sentence())
@@ -108,8 +107,9 @@ def draw_diffusion(trajectory: Trajectory, element: str, path: Path) -> Diffusio
 
 
 def _window(found: Diffusion) -> str:
-    warning = f" ({found.warning})" if found.warning else ""
-    return f"Window of the fit: {found.window[0]:g} to {found.window[1]:g} ps{warning}."
+    if found.window is None or found.coefficient is None:
+        return f"D({found.species}): {found.reason}."
+    return f"95 % interval; window of the fit: {found.window[0]:g} to {found.window[1]:g} ps."
 
 
 if __name__ == "__main__":

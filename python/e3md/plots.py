@@ -2,59 +2,121 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from e3md.calibration import Calibration, Deviations, energy_pairs, force_pairs
-from e3md.errors import Compared, Errors
+from e3md.errors import Compared, ErrorPair, Errors
+
+DENSE = 1000  # points, from which on a panel shows their density
+
+
+class Parity(NamedTuple):
+    """One panel: predictions against references."""
+
+    title: str
+    pairs: NDArray[np.float64]  # (n, 2): predicted, reference; NaN without a label
+    errors: ErrorPair  # in eV, eV/Å, eV/Å³
+    unit: str  # of the pairs
+    error_unit: str  # of the errors times 1000
 
 
 def parity_plots(frames: Sequence[Compared], errors: Errors, folder: Path) -> list[Path]:
     """Predicted against reference: energy per atom, forces by element, stress. Returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    energies = np.array([np.array(f.energy) / len(f.symbols) for f in frames])
-    forces = [np.concatenate([f.forces[k] for f in frames]) for k in (0, 1)]
-    symbols = np.concatenate([f.symbols for f in frames])
-    by_element = {
-        str(s): np.stack([part[symbols == s].ravel() for part in forces], axis=1)
-        for s in np.unique(symbols)
+    pictures = {
+        "energy": _energy_panels(frames, errors.energy_per_atom),
+        "forces": _force_panels(frames, errors.forces_per_element),
+        "stress": _stress_panels(frames, errors.stress),
     }
-    stress = [np.stack([s.ravel() for s in f.stress], axis=1) for f in frames if f.stress]
-    pictures = (
-        ("energy", {"": energies}, "energy, eV/atom", errors.energy_per_atom, "meV/atom"),
-        ("forces", by_element, "force component, eV/Å", errors.forces, "meV/Å"),
-        ("stress", {"": np.concatenate(stress or [np.zeros((0, 2))])}, "stress, eV/Å³",
-         errors.stress, "meV/Å³"),
-    )  # fmt: skip
+    drawn = {folder / f"parity_{name}.png": panels for name, panels in pictures.items() if panels}
+    for path, panels in drawn.items():
+        _draw_parities(panels, path)
+    return list(drawn)
+
+
+def _energy_panels(frames: Sequence[Compared], found: ErrorPair | None) -> list[Parity]:
+    if not found:
+        return []
+    pairs = np.array([np.array(f.energy) / len(f.symbols) for f in frames])
+    offset, said = _energy_offset(frames, pairs[:, 1])
+    pairs -= offset[:, None]
+    small = np.ptp(pairs[np.isfinite(pairs).all(axis=1)]) < 2.0
+    unit, factor = ("meV/atom", 1e3) if small else ("eV/atom", 1.0)
+    return [Parity(f"energy, {said}", factor * pairs, found, unit, "meV/atom")]
+
+
+def _energy_offset(
+    frames: Sequence[Compared], reference: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], str]:
+    """(n_frames,) eV/atom that leave what a model has to tell apart, and their name.
+
+    Of one composition the mean; of several what a sum over elements explains, which would hide the
+    rest by its size.
+    """
+    elements = sorted({s for f in frames for s in f.symbols})
+    shares = np.array([[f.symbols.count(e) / len(f.symbols) for e in elements] for f in frames])
+    known = np.isfinite(reference)
+    mean = float(reference[known].mean())
+    rank = np.linalg.matrix_rank(shares[known])
+    if rank == 1 or 2 * rank > known.sum():
+        return np.full(len(frames), mean), f"relative to {mean:.3f} eV/atom"
+    per_element = np.linalg.lstsq(shares[known], reference[known], rcond=None)[0]
+    return shares @ per_element, "relative to a sum over elements"
+
+
+def _force_panels(frames: Sequence[Compared], found: dict[str, ErrorPair]) -> list[Parity]:
+    forces = np.stack([np.concatenate([f.forces[k] for f in frames]) for k in (0, 1)], axis=-1)
+    symbols = np.concatenate([f.symbols for f in frames])
     return [
-        _parity(groups, quantity, found.mae, unit, folder / f"parity_{name}.png")
-        for name, groups, quantity, found, unit in pictures
-        if found
+        Parity(f"force on {name}", forces[symbols == name].reshape(-1, 2), pair, "eV/Å", "meV/Å")
+        for name, pair in found.items()
     ]
 
 
-def _parity(
-    groups: dict[str, NDArray[np.float64]], quantity: str, mae: float, unit: str, path: Path
-) -> Path:
-    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
-    axes = figure.add_subplot()
-    everything = np.concatenate(list(groups.values()))
-    everything = everything[np.isfinite(everything).all(axis=1)]
-    low, high = everything.min(), everything.max()
-    axes.plot([low, high], [low, high], color="0.6", lw=1, zorder=0)
-    groups = {name: points for name, points in groups.items() if np.isfinite(points).any()}
-    for name, points in groups.items():
-        axes.plot(points[:, 1], points[:, 0], ".", ms=2.5, alpha=0.5, label=name, rasterized=True)
-    if len(groups) > 1:
-        axes.legend(markerscale=4, frameon=False)
-    axes.set(xlabel=f"reference {quantity}", ylabel=f"predicted {quantity}")
-    axes.set_title(f"MAE {1e3 * mae:.2f} {unit}", fontsize=11)
-    axes.set_aspect("equal", adjustable="datalim")
-    figure.savefig(path, dpi=150)
-    return path
+def _stress_panels(frames: Sequence[Compared], found: ErrorPair | None) -> list[Parity]:
+    if not found:
+        return []
+    pairs = np.concatenate([np.stack([s.ravel() for s in f.stress], 1) for f in frames if f.stress])
+    return [Parity("stress", 1e3 * pairs, found, "meV/Å³", "meV/Å³")]
+
+
+def _draw_parities(panels: Sequence[Parity], path: Path) -> None:
+    n_columns = min(len(panels), 4)
+    n_rows = -(-len(panels) // n_columns)
+    figure = Figure(figsize=(4.4 * n_columns, 4.2 * n_rows), layout="constrained")
+    for number, panel in enumerate(panels, 1):
+        _parity(figure.add_subplot(n_rows, n_columns, number), panel)
+    figure.savefig(path, dpi=150 if n_rows < 5 else 80)
+
+
+def _parity(axes: Axes, panel: Parity) -> None:
+    predicted, reference = panel.pairs[np.isfinite(panel.pairs).all(axis=1)].T
+    low, high = min(predicted.min(), reference.min()), max(predicted.max(), reference.max())
+    margin = 0.04 * (high - low) or 1.0
+    limits = (low - margin, high + margin)
+    axes.plot(limits, limits, color="0.6", lw=1, zorder=0)
+    if len(reference) < DENSE:
+        size = 8 if len(reference) < DENSE / 10 else 4
+        axes.plot(reference, predicted, ".", ms=size, alpha=0.5, mew=0)
+    else:
+        cells = axes.hexbin(
+            reference, predicted, gridsize=70, bins="log", mincnt=1, extent=(*limits, *limits),
+            cmap="viridis", lw=0,
+        )  # fmt: skip
+        axes.figure.colorbar(cells, ax=axes, label="points", shrink=0.8)
+    axes.set(xlabel=f"reference, {panel.unit}", ylabel=f"predicted, {panel.unit}")
+    axes.set(xlim=limits, ylim=limits, aspect="equal")
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.ticklabel_format(useOffset=False)  # readable: the numbers themselves
+    mae, rmse = 1e3 * panel.errors.mae, 1e3 * panel.errors.rmse
+    axes.set_title(f"{panel.title}\nMAE {mae:.3g}, RMSE {rmse:.3g} {panel.error_unit}", fontsize=10)
 
 
 def calibration_plot(frames: Sequence[Compared], found: Deviations, path: Path) -> Path:
@@ -99,26 +161,59 @@ def _decades(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def learning_curves(columns: dict[str, NDArray[np.float64]], path: Path) -> Path:
-    """Loss, errors and learning rate against the epoch; NaN where a quantity was not logged."""
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    """Loss, errors and learning rate against the epoch, train beside valid, the best epoch marked.
+
+    Epochs are counted from 1, as everywhere that a user reads them. A quantity that was not logged,
+    by its column or as NaN, is left out.
+    """
+    figure = Figure(figsize=(13, 3.6), layout="constrained")
     panels = [
-        ("loss", {"train": ("train_loss", 1.0), "valid": ("valid_loss", 1.0)}),
-        (
-            "error on valid",
-            {
-                "forces, meV/Å": ("valid_forces_mae", 1e3),
-                "energy, meV/atom": ("valid_energy_mae", 1e3),
-            },
-        ),
-        ("learning rate", {"": ("learning_rate", 1.0)}),
+        ("loss", "loss", 1.0),
+        ("force error, meV/Å", "forces", 1e3),
+        ("energy error, meV/atom", "energy", 1e3),
+        ("learning rate", "learning_rate", 1.0),
     ]
-    for axes, (title, lines) in zip(figure.subplots(1, 3), panels, strict=True):
-        for label, (key, factor) in lines.items():
-            values = columns[key] * factor
-            seen = np.isfinite(values) & (values > 0)
-            axes.plot(columns["epoch"][seen], values[seen], label=label)
+    epoch = columns["epoch"] + 1
+    best = _best_epoch(epoch, columns["valid_loss"])
+    for axes, (title, key, factor) in zip(figure.subplots(1, 4), panels, strict=True):
+        for number, part in enumerate(("train", "valid")):
+            for suffix, style in (("", "-"), ("_mae", "-"), ("_rmse", "--")):
+                values = columns.get(f"{part}_{key}{suffix}")
+                label = f"{part} {suffix[1:].upper()}".strip()
+                _curve(axes, epoch, values, factor, label=label, color=f"C{number}", ls=style)
+        _curve(axes, epoch, columns.get(key), factor, color="0.3")
+        if best is not None:
+            axes.axvline(best, color="0.6", lw=0.8, ls=":", label=f"best epoch, {best:g}")
         axes.set(xlabel="epoch", ylabel=title, yscale="log")
-        if len(lines) > 1:
-            axes.legend(frameon=False)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        _plain_ticks(axes)
+        axes.legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=150)
     return path
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """Numbers as 300 and not 3 × 10², between the decades too where there are few."""
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_formatter("{x:.4g}")
+    axes.yaxis.set_minor_formatter("{x:.4g}" if high < 15 * low else NullFormatter())
+
+
+def _best_epoch(epoch: NDArray[np.float64], loss: NDArray[np.float64]) -> float | None:
+    """That of the weights which are kept."""
+    return float(epoch[np.nanargmin(loss)]) if np.isfinite(loss).any() else None
+
+
+def _curve(
+    axes: Axes,
+    epoch: NDArray[np.float64],
+    values: NDArray[np.float64] | None,
+    factor: float,
+    **style: Any,
+) -> None:
+    if values is None:
+        return
+    seen = np.isfinite(values) & (values > 0)
+    marker = "o" if seen.sum() < 2 else ""  # one epoch makes no line
+    if seen.any():
+        axes.plot(epoch[seen], factor * values[seen], marker=marker, ms=4, **style)

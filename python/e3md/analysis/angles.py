@@ -1,12 +1,17 @@
 """Bond-angle distributions."""
 
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import numpy as np
+from ase.data import atomic_numbers, covalent_radii
 from matscipy.neighbours import neighbour_list
 
 from e3md.analysis.periodic import FloatArray
+from e3md.analysis.rdf import RadialDistribution
 from e3md.analysis.trajectory import Trajectory
+
+BOND = 1.3  # times the sum of covalent radii: longest bond
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,36 @@ class AngleDistribution:
     density: FloatArray  # (n_bins,) per degree; integrates to 1, zero if there are no angles
     angles_per_center: float  # mean number of angles of one b atom
     n_frames: int
+
+    def bonds(self, unit: str) -> str:
+        """The cutoffs as a text."""
+        lengths = sorted(set(self.cutoffs), key=self.cutoffs.index)
+        return f"<{', <'.join(f'{length:.2f}' for length in lengths)} {unit}"
+
+
+def bonded_triples(
+    rdf: RadialDistribution,
+) -> dict[tuple[str, str, str], float | tuple[float, float]]:
+    """Triples a-b-c whose two bonds exist, with the first minima of g(r) as cutoffs, Å.
+
+    A pair is bonded if the first minimum of its g(r) lies within BOND times the sum of the covalent
+    radii. In ionic and metallic systems none may be, and shells are then to be asked for by hand.
+    """
+    species = sorted({name for pair in rdf.partial for name in pair})
+    found: dict[tuple[str, str, str], float | tuple[float, float]] = {}
+    for center in species:
+        cutoffs = {}
+        for end in species:
+            cutoff = rdf.first_minimum(end, center)
+            if cutoff is not None and cutoff < BOND * (_radius(end) + _radius(center)):
+                cutoffs[end] = cutoff
+        for a, c in combinations_with_replacement(cutoffs, 2):
+            found[(a, center, c)] = cutoffs[a] if a == c else (cutoffs[a], cutoffs[c])
+    return found
+
+
+def _radius(symbol: str) -> float:
+    return float(covalent_radii[atomic_numbers[symbol]])
 
 
 def angle_distribution(

@@ -47,16 +47,33 @@ def drift_note(trajectory: Trajectory) -> str | None:
     )
 
 
+def share_of_center(trajectory: Trajectory) -> float:
+    """Part of D that may have gone with the center of mass, where that moves randomly.
+
+    Of N independent atoms 1/(N - 1). Whether this motion belongs to the atoms (a part of a cell) or
+    to the thermostat (Langevin) cannot be told from the positions. 0 where it does not diffuse.
+    """
+    low, high = _INDEPENDENT
+    independence = _independence(trajectory)
+    share = independence / _effective_number(trajectory)
+    return share / (1 - share) if low < independence < high and share < 0.5 else 0.0
+
+
 def _independence(trajectory: Trajectory) -> float:
     """See _INDEPENDENT; 0 where nothing moves."""
     path = trajectory.displacements()
     center = np.diff(center_of_mass(trajectory, path), axis=0)
     drift = center.mean(axis=0)
     steps = np.diff(path, axis=0) - drift
-    masses = _masses(trajectory)
-    n_atoms = masses.sum() ** 2 / (masses**2).sum()
     square = (steps**2).sum(axis=2).mean()
+    n_atoms = _effective_number(trajectory)
     return float(n_atoms * ((center - drift) ** 2).sum(axis=1).mean() / square) if square else 0.0
+
+
+def _effective_number(trajectory: Trajectory) -> float:
+    """Of atoms that make the center of mass; their number where all masses are equal."""
+    masses = _masses(trajectory)
+    return float(masses.sum() ** 2 / (masses**2).sum())
 
 
 def _masses(trajectory: Trajectory) -> FloatArray:

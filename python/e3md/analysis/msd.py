@@ -6,7 +6,10 @@ import numpy as np
 
 from e3md.analysis.drift import center_of_mass
 from e3md.analysis.periodic import FloatArray
+from e3md.analysis.statistics import half_width_of_mean
 from e3md.analysis.trajectory import Trajectory
+
+_BLOCKS = 5
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,7 @@ class MeanSquareDisplacement:
     lag: FloatArray  # (n_frames,) ps, from 0
     total: FloatArray  # (n_frames,) Å², all atoms
     by_species: dict[str, FloatArray]  # (n_frames,) Å² each
+    half_width: dict[str, FloatArray]  # (n_frames,) Å², of the 95 % interval; NaN: unknown
 
 
 def mean_square_displacement(
@@ -39,8 +43,28 @@ def mean_square_displacement(
         name: per_atom[:, trajectory.atoms_of(name)].mean(axis=1)
         for name in sorted(set(trajectory.species))
     }
+    half_width = {name: _spread(path[:, trajectory.atoms_of(name)]) for name in by_species}
     lag = np.arange(trajectory.n_frames) * interval
-    return MeanSquareDisplacement(lag, per_atom.mean(axis=1), by_species)
+    return MeanSquareDisplacement(lag, per_atom.mean(axis=1), by_species, half_width)
+
+
+def _spread(path: FloatArray) -> FloatArray:
+    """(n_frames,) Å²: half of the 95 % interval of the MSD, by its spread over atoms and blocks.
+
+    Blocks show what moves atoms together, and end at a fifth of the run; by how much their spread
+    is above that of the atoms there is carried on to the longer lags.
+    """
+    n_atoms, length = path.shape[1], len(path) // _BLOCKS
+    atoms = half_width_of_mean(msd_per_atom(path).T) if n_atoms > 1 else np.full(len(path), np.nan)
+    if length < 3:
+        return atoms
+    parts = np.split(path[len(path) - _BLOCKS * length :], _BLOCKS)
+    blocks = half_width_of_mean(np.array([msd_per_atom(part).mean(axis=1) for part in parts]))
+    lags = slice(1, max(2, length // 2))  # the lags of few origins are noise
+    if n_atoms == 1:
+        return np.concatenate([blocks[: lags.stop], atoms[lags.stop :]])
+    ratio = np.sqrt(np.square(blocks[lags]).mean() / max(np.square(atoms[lags]).mean(), 1e-300))
+    return atoms * max(1.0, float(ratio))
 
 
 def drift_free_path(trajectory: Trajectory) -> FloatArray:

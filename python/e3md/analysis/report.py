@@ -1,5 +1,8 @@
 """All analyses of one trajectory, written as CSV and PNG files."""
 
+import csv
+import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +12,21 @@ from rich.console import Console
 from rich.table import Table
 
 from e3md.analysis import plots
-from e3md.analysis.angles import AngleDistribution, angle_distribution
+from e3md.analysis.angles import (
+    BOND,
+    AngleDistribution,
+    angle_distribution,
+    bonded_triples,
+)
 from e3md.analysis.diffusion import Diffusion, diffusion_coefficient
 from e3md.analysis.drift import drift_note
 from e3md.analysis.msd import MeanSquareDisplacement, mean_square_displacement
 from e3md.analysis.periodic import FloatArray
 from e3md.analysis.rdf import RadialDistribution, radial_distribution
 from e3md.analysis.trajectory import Trajectory
+from e3md.files import write_text
+
+_RARE = 0.01  # angles of one central atom: chance encounters
 
 
 @dataclass(frozen=True)
@@ -23,7 +34,8 @@ class AnalysisOptions:
     """What to compute. Lengths in Å, times in ps."""
 
     r_max: float = 8.0  # largest distance of g(r)
-    angles: Mapping[tuple[str, str, str], float] | None = None  # a-b-c → cutoff; None: automatic
+    # a-b-c → cutoff of its bonds, or of b-a and b-c; None: triples that are bonded
+    angles: Mapping[tuple[str, str, str], float | tuple[float, float]] | None = None
     window: tuple[float, float] | None = None  # lags of the diffusion fit; None: automatic
     n_blocks: int = 5  # parts of the trajectory behind the error bar of D
     remove_drift: bool = True  # measure displacements from the center of mass
@@ -99,23 +111,15 @@ def _angles(
 ) -> list[AngleDistribution]:
     requests = options.angles
     if requests is None:
-        requests = default_angles(rdf) if rdf is not None else {}
+        requests = bonded_triples(rdf) if rdf is not None else {}
         if not requests:
-            notes.append("angles: left out, no bond lengths could be read off g(r); give triples")
-    return [angle_distribution(trajectory, triple, cut) for triple, cut in requests.items()]
-
-
-def default_angles(rdf: RadialDistribution) -> dict[tuple[str, str, str], float]:
-    """Triples a-b-a with the first minimum of g_ab as cutoff, Å; a-a-a for a single element."""
-    species = sorted({name for pair in rdf.partial for name in pair})
-    found = {}
-    for center in species:
-        for end in species:
-            if end == center and len(species) > 1:
-                continue
-            cutoff = rdf.first_minimum(end, center)
-            if cutoff is not None:
-                found[(end, center, end)] = cutoff
+            notes.append(
+                "angles: left out, no two species are bonded (first minimum of g(r) within "
+                f"{BOND:g} times their covalent radii); give triples (AnalysisOptions.angles)"
+            )
+    found = [angle_distribution(trajectory, triple, cut) for triple, cut in requests.items()]
+    if options.angles is None:  # O-H-O of water has its bonds, but not at one atom
+        found = [item for item in found if item.angles_per_center > _RARE]
     return found
 
 
@@ -128,17 +132,25 @@ def _dynamics(
     if options.remove_drift and (note := drift_note(trajectory)):
         notes.append(note)
     msd = mean_square_displacement(trajectory, options.remove_drift)
-    if options.window is None and trajectory.n_frames < 8 * options.n_blocks:
-        notes.append(f"D: left out, {trajectory.n_frames} frames are too few for an error bar")
-        return msd, []
     diffusion = [
         diffusion_coefficient(
             trajectory, name, options.window, options.n_blocks, options.remove_drift
         )
         for name in msd.by_species
     ]
-    notes.extend(f"D of {item.species}: {item.warning}" for item in diffusion if item.warning)
+    notes.extend(_diffusion_notes(diffusion))
     return msd, diffusion
+
+
+def _diffusion_notes(diffusion: list[Diffusion]) -> list[str]:
+    none = [item for item in diffusion if item.coefficient is None]
+    if not none:
+        return []
+    return [
+        f"D: none for {', '.join(item.species for item in none)}; a longer run, or later lags "
+        "(AnalysisOptions.window), may show one. MSD ~ τ^2: atoms still fly freely, τ^1: they "
+        "diffuse, τ^0: they stay in cages"
+    ]
 
 
 def _write(
@@ -157,16 +169,21 @@ def _write(
         plots.plot_rdf({"": rdf}, files[-1])
     if angles:
         columns = {"angle_degree": angles[0].angle}
-        columns |= {f"{'-'.join(a.triple)}(<{a.cutoffs[0]:.2f}A)": a.density for a in angles}
+        columns |= {f"{'-'.join(a.triple)}({a.bonds('A')})": a.density for a in angles}
         files += [_csv(output / "angles.csv", columns), output / "angles.png"]
         plots.plot_angles({"": angles}, files[-1])
     if msd is not None:
         columns = {"lag_ps": msd.lag, "total_A2": msd.total}
-        columns |= {f"{name}_A2": values for name, values in msd.by_species.items()}
+        for name, values in msd.by_species.items():
+            columns |= {f"{name}_A2": values, f"{name}_half_width_95_A2": msd.half_width[name]}
         files += [_csv(output / "msd.csv", columns), output / "msd.png"]
         plots.plot_msd({"": msd}, files[-1], diffusions=diffusion)
     if diffusion:
-        files += [_diffusion_csv(output / "diffusion.csv", diffusion), output / "diffusion.png"]
+        files += [
+            _diffusion_csv(output / "diffusion.csv", diffusion),
+            _diffusion_json(output / "diffusion.json", diffusion),
+            output / "diffusion.png",
+        ]
         plots.plot_diffusion(diffusion, files[-1])
     return files
 
@@ -178,15 +195,39 @@ def _csv(path: Path, columns: Mapping[str, FloatArray]) -> Path:
 
 
 def _diffusion_csv(path: Path, diffusion: list[Diffusion]) -> Path:
-    lines = ["species,D_cm2_per_s,standard_error,window_begin_ps,window_end_ps,log_slope,n_blocks"]
-    for item in diffusion:
-        begin, end = item.window
-        lines.append(
-            f"{item.species},{item.coefficient:.6e},{item.error:.6e},{begin:g},{end:g},"
-            f"{item.slope:.4f},{len(item.blocks)}"
-        )
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    """One row per species; the reason stands where there is no coefficient."""
+    rows = [_diffusion_row(item) for item in diffusion]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([{k: "" if v is None else v for k, v in row.items()} for row in rows])
+    write_text(path, text.getvalue())
     return path
+
+
+def _diffusion_json(path: Path, diffusion: list[Diffusion]) -> Path:
+    rows = [_diffusion_row(item) for item in diffusion]
+    write_text(path, json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+    return path
+
+
+def _diffusion_row(item: Diffusion) -> dict[str, str | float | None]:
+    begin, end = item.window or (None, None)
+
+    def rounded(value: float | None) -> float | None:
+        return None if value is None else float(f"{value:.6g}")
+
+    return {
+        "species": item.species,
+        "D_cm2_per_s": item.reason or rounded(item.coefficient),
+        "half_width_95": rounded(item.half_width),
+        "window_begin_ps": rounded(begin),
+        "window_end_ps": rounded(end),
+        "exponent": rounded(item.exponent),
+        "exponent_half_width_95": rounded(item.exponent_half_width),
+        "n_blocks": item.n_blocks,
+        "n_hops": rounded(item.n_hops),
+    }
 
 
 def _print_summary(
@@ -204,12 +245,19 @@ def _print_summary(
         peak = int(np.argmax(item.density))
         per_center = f"{item.angles_per_center:.2f} per {item.triple[1]}"
         value = f"most likely {item.angle[peak]:.0f}°; {per_center}"
-        table.add_row(f"angle {'-'.join(item.triple)} (< {item.cutoffs[0]:.2f} Å)", value)
+        table.add_row(f"angle {'-'.join(item.triple)} ({item.bonds('Å')})", value)
     for d in analysis.diffusion:
-        window = f"{d.window[0]:g}-{d.window[1]:g} ps"
-        value = f"({d.coefficient:.2e} ± {d.error:.1e}) cm²/s from {window}, MSD ~ τ^{d.slope:.2f}"
-        table.add_row(f"D {d.species}", value)
+        table.add_row(f"D {d.species}", d.text if d.coefficient is None else _d_and_basis(d))
     console.print(table)
     for note in analysis.notes:
         console.print(f"note: {note}", style="yellow", highlight=False)
     console.print(f"{len(analysis.files)} files in {output}", highlight=False)
+
+
+def _d_and_basis(d: Diffusion) -> str:
+    begin, end = d.window or (0.0, 0.0)
+    hops = "" if d.n_hops is None else f" and {d.n_hops:.0f} hops"
+    return (
+        f"{d.text} (95 %), from {d.n_blocks} blocks{hops}; MSD ~ τ^{d.exponent:.2f} "
+        f"at {begin:g}-{end:g} ps"
+    )

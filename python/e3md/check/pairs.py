@@ -1,7 +1,9 @@
 """Two atoms alone: does every pair of species repel at short range?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -44,6 +46,18 @@ class PairCurve:
     def wall(self) -> float:
         """eV from the lowest point up to SHORTEST."""
         return float(self.energy[0] - self.energy.min())
+
+
+def shortest_in_data(metadata: Mapping[str, Any], species: tuple[str, str]) -> float | None:
+    """Å: of this pair in the training data; of any pair where pairs are not recorded; None: neither.
+
+    metadata: e3md.json of the model file.
+    """
+    training = metadata.get("training", {})
+    pairs = training.get("shortest_distances") or {}
+    names = ("-".join(species), "-".join(reversed(species)))
+    recorded = next((pairs[name] for name in names if name in pairs), None)
+    return recorded if pairs else training.get("shortest_distance")
 
 
 def pair_curves(calculator: E3Calculator) -> list[PairCurve]:

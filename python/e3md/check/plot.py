@@ -1,7 +1,7 @@
 """Pair curves as a picture."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -15,8 +15,14 @@ MAX_PANELS = 30
 TICKS = (-1000, -100, -10, -1, 0, 1, 10, 100, 1000, 10000)  # eV
 
 
-def plot_pairs(curves: Sequence[PairCurve], path: Path) -> None:
-    """One panel a pair, red where a check does not pass; of many, those that repel least."""
+def plot_pairs(
+    curves: Sequence[PairCurve], path: Path, in_data: Mapping[str, float] | None = None
+) -> None:
+    """One panel a pair, red where a check does not pass; of many, those that repel least.
+
+    in_data: name of a pair → Å, its shortest distance in the training data, which is marked.
+    """
+    in_data = in_data or {}
     shown = curves
     if len(curves) > MAX_PANELS:
         shown = sorted(curves, key=lambda curve: (-curve.hole, curve.wall))[:MAX_PANELS]
@@ -27,15 +33,21 @@ def plot_pairs(curves: Sequence[PairCurve], path: Path) -> None:
     for axes in grid.flat[len(shown) :]:
         axes.set_visible(False)
     for axes, curve in zip(grid.flat, shown, strict=False):
-        _panel(axes, curve)
-    figure.supxlabel("distance, Å (grey: nearer than any bond, where the energy must rise inward)")
+        _panel(axes, curve, in_data.get(curve.name))
+    figure.suptitle("Two atoms alone", fontsize=11)
+    said = "grey: nearer than any bond, where the energy must rise inward"
+    if in_data:
+        said += "\ndashed: shortest distance in the data; nearer, the model was never shown"
+    figure.supxlabel(f"distance, Å\n{said}", fontsize=9)
     figure.supylabel("energy of the pair, eV")
     figure.savefig(path, dpi=150, format=path.suffix[1:] or "png")
 
 
-def _panel(axes: Axes, curve: PairCurve) -> None:
+def _panel(axes: Axes, curve: PairCurve, shortest: float | None) -> None:
     axes.axhline(0, color="0.7", lw=0.8)
     axes.axvspan(float(curve.r[0]), curve.core, color="0.92", lw=0)
+    if shortest is not None:
+        axes.axvline(shortest, color="0.3", lw=1, ls="--")
     sound = HOLE.judge(curve.hole) == WALL.judge(curve.wall) == "pass"
     axes.plot(curve.r, curve.energy, lw=1.6, color="C0" if sound else "C3")
     axes.set_yscale("asinh", linear_width=0.3)  # logarithmic far from zero

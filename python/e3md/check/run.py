@@ -12,6 +12,7 @@ from rich.console import Console
 from e3md.check.cost import memory, speed
 from e3md.check.derivatives import forces, stress
 from e3md.check.dynamics import drift
+from e3md.check.pairs import shortest_in_data
 from e3md.check.plot import plot_pairs
 from e3md.check.repulsion import hole, wall
 from e3md.check.result import CheckResult, Status
@@ -67,7 +68,8 @@ def check_and_print(
     if json_path:
         write_text(json_path, to_json(results))
     picture.parent.mkdir(parents=True, exist_ok=True)
-    plot_pairs(subject.curves, picture)
+    known = {c.name: shortest_in_data(subject.metadata, c.species) for c in subject.curves}
+    plot_pairs(subject.curves, picture, {name: r for name, r in known.items() if r})
     console.print(f"pair curves: {picture}", highlight=False, soft_wrap=True)
     return all(result.status != "fail" for result in results)
 

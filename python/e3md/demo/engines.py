@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
+from ase.io import write
 from ase.io.lammpsdata import write_lammps_data
 from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.verlet import VelocityVerlet
@@ -18,12 +19,14 @@ from e3md.analysis.periodic import FloatArray
 from e3md.analysis.reading import from_atoms
 from e3md.lammps_run import run_input
 
+LAMMPS_TRAJECTORY = "nvt.lammpstrj"
+
 
 @dataclass(frozen=True)
 class Protocol:
     """NVT (Nosé-Hoover chain), then NVE from its last frame."""
 
-    temperature: float = 600.0  # K
+    temperature: float = 520.0  # K, of the ab initio MD that the potential was trained on
     timestep: float = 1.0  # fs
     damping: float = 100.0  # fs, of the thermostat
     nvt_steps: int = 2000
@@ -46,9 +49,16 @@ def energy_drift(time_ps: FloatArray, energy: FloatArray, n_atoms: int) -> float
 
 
 def run_ase(
-    atoms: Atoms, calculator: Calculator, protocol: Protocol, progress: Callable[[int], None]
+    atoms: Atoms,
+    calculator: Calculator,
+    protocol: Protocol,
+    progress: Callable[[int], None],
+    path: Path | None = None,
 ) -> MDResult:
-    """MD with ASE. `progress` is told the number of steps done; atoms stay as they are."""
+    """MD with ASE. `progress` is told the number of steps done; atoms stay as they are.
+
+    path: of the NVT part, as ASE's .traj with the times of its frames; None: not kept.
+    """
     atoms = atoms.copy()
     atoms.calc = calculator
     atoms.get_potential_energy()  # warm-up, not timed
@@ -68,6 +78,10 @@ def run_ase(
     nve.attach(lambda: progress(protocol.nvt_steps + nve.nsteps), interval=protocol.interval)
     nve.run(protocol.nve_steps)
     frame_fs = protocol.interval * protocol.timestep
+    if path:
+        for number, frame in enumerate(frames):
+            frame.info["time_ps"] = number * frame_fs * 1e-3
+        write(path, frames)
     times = np.arange(len(energies)) * frame_fs * 1e-3
     return MDResult(
         from_atoms(frames, "ASE run", frame_fs),
@@ -110,7 +124,7 @@ def run_lammps(
         f"timestep        {p.timestep * 1e-3}\n"
         f"thermo          {p.interval}\n"
         "thermo_style    custom step temp etotal\nthermo_modify   format float %.15g\n"
-        f"dump            1 all custom {p.interval} nvt.lammpstrj id type element xu yu zu\n"
+        f"dump            1 all custom {p.interval} {LAMMPS_TRAJECTORY} id type element xu yu zu\n"
         f"dump_modify     1 sort id element {' '.join(species)} units yes time yes"
         " format float %.10g\n"
         f"fix             1 all nvt temp {p.temperature} {p.temperature} {p.damping * 1e-3}\n"
@@ -124,7 +138,7 @@ def run_lammps(
     table = np.array(rows, dtype=float)
     time_ps = (table[:, 0] - table[0, 0]) * p.timestep * 1e-3
     return MDResult(
-        read_trajectory(folder / "nvt.lammpstrj"),
+        read_trajectory(folder / LAMMPS_TRAJECTORY),
         p.nvt_steps * p.timestep * 1e-6 / float(loops[0]) * 86400,
         energy_drift(time_ps, table[:, 2], len(atoms)),
     )

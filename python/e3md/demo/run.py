@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from e3md.analysis import mean_square_displacement, radial_distribution
-from e3md.analysis.plots import plot_msd, plot_rdf
-from e3md.demo.engines import MDResult, Protocol, run_ase, run_lammps
+from e3md.analysis import Trajectory
+from e3md.demo.engines import LAMMPS_TRAJECTORY, MDResult, Protocol, run_ase, run_lammps
+from e3md.demo.pictures import PARTED, draw_dynamics, draw_rdf, parted_after
 from e3md.lammps_run import LammpsCase
 from e3md.lammps_run import run_lammps as evaluate_in_lammps
 from e3md.structures import bare
@@ -27,6 +27,7 @@ SOURCE = (
     "Nat. Commun. 13, 2453 (2022), Materials Cloud 2022.45 (CC-BY-4.0)."
 )
 LAMMPS_RANKS = 2
+ASE_TRAJECTORY = "nvt_ase.traj"
 SEED = 7
 _BUDGET = 60.0  # s for the MD of one engine
 
@@ -51,7 +52,8 @@ def run_demo(
     from e3md.calculator import E3Calculator
 
     folder = Path(__file__).parent
-    model, structure = model or folder / "lips.pt", structure or folder / "lips.extxyz"
+    shipped = folder / "lips.extxyz"
+    model, structure = model or folder / "lips.pt", structure or shipped
     for path in (model, structure):
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: this installation has no demo potential")
@@ -70,7 +72,7 @@ def run_demo(
     else:
         console.print('LAMMPS is not installed (pip install "e3md[lammps]"): ASE only')
     runs = _molecular_dynamics(atoms, calculator, model.resolve(), protocol, output, with_lammps)
-    _draw(runs, output)
+    _draw(runs, protocol, output, with_reference=structure == shipped)
     _print_summary(runs, protocol, output, console)
     return runs
 
@@ -138,7 +140,11 @@ def _molecular_dynamics(
         total = protocol.nvt_steps + protocol.nve_steps
         task = progress.add_task("MD in ASE", total=total)
         runs["ASE"] = run_ase(
-            atoms, calculator, protocol, lambda done: progress.update(task, completed=done)
+            atoms,
+            calculator,
+            protocol,
+            lambda done: progress.update(task, completed=done),
+            output / ASE_TRAJECTORY,
         )
         if with_lammps:
             name = f"LAMMPS, {LAMMPS_RANKS} ranks"
@@ -148,26 +154,46 @@ def _molecular_dynamics(
     return runs
 
 
-def _draw(runs: dict[str, MDResult], output: Path) -> None:
-    r_max = 7.0
-    plot_rdf(
-        {name: radial_distribution(run.trajectory, r_max, 100) for name, run in runs.items()},
-        output / "rdf.png",
-    )
-    msds = {name: mean_square_displacement(run.trajectory) for name, run in runs.items()}
-    mobile = "Li" if all("Li" in msd.by_species for msd in msds.values()) else None
-    plot_msd(msds, output / "msd.png", [mobile] if mobile else None)
+def _draw(
+    runs: dict[str, MDResult], protocol: Protocol, output: Path, with_reference: bool
+) -> None:
+    trajectories = {name: run.trajectory for name, run in runs.items()}
+    formula = Atoms(runs["ASE"].trajectory.species).get_chemical_formula()
+    title = f"{formula}, NVT at {protocol.temperature:g} K, {_length(protocol):g} ps"
+    draw_rdf(trajectories, with_reference, title, output / "rdf.png")
+    draw_dynamics(trajectories, title, output / "msd.png")
+
+
+def _length(protocol: Protocol) -> float:
+    """ps, of the NVT part."""
+    return protocol.nvt_steps * protocol.timestep * 1e-3
 
 
 def _print_summary(
     runs: dict[str, MDResult], protocol: Protocol, output: Path, console: Console
 ) -> None:
-    title = f"NVT at {protocol.temperature:g} K, {protocol.timestep:g} fs; NVE for the drift"
+    title = (
+        f"NVT at {protocol.temperature:g} K, {_length(protocol):g} ps by {protocol.timestep:g} fs; "
+        "NVE for the drift"
+    )
     table = Table("engine", "ns/day", "drift of the conserved energy (eV/atom/ps)", title=title)
     for name, run in runs.items():
         table.add_row(name, f"{run.ns_per_day:.3f}", f"{run.drift:+.1e}")
     console.print(table)
     summary = {n: {"ns_per_day": r.ns_per_day, "drift": r.drift} for n, r in runs.items()}
     (output / "summary.json").write_text(json.dumps(summary, indent=2), encoding="utf-8")
-    console.print(f"g(r), lithium MSD, trajectories, inputs and logs: {output}", highlight=False)
+    if len(runs) > 1:
+        console.print(_said_of_paths(*(run.trajectory for run in runs.values())), highlight=False)
+    kept = ", ".join([ASE_TRAJECTORY, LAMMPS_TRAJECTORY][: len(runs)])
+    console.print(f"rdf.png, msd.png, {kept}, inputs and logs: {output}", highlight=False)
     console.print(SOURCE, highlight=False)
+
+
+def _said_of_paths(first: Trajectory, second: Trajectory) -> str:
+    after = parted_after(first, second)
+    if after is None:
+        return f"the two paths stay one: nowhere {PARTED:g} Å apart (rms)"
+    return (
+        f"the two paths are one for {after:.2g} ps, until rounding has grown to {PARTED:g} Å; from "
+        "then on they are two samples of the same physics, and single values differ"
+    )

@@ -55,6 +55,24 @@ def errors_of_labels(prediction: Prediction, sample: Sample) -> tuple[Tensor, Te
     return energy.where(sample.energy.isfinite(), 0.0), forces.where(sample.forces.isfinite(), 0.0)
 
 
+def error_sums(prediction: Prediction, sample: Sample) -> Tensor:
+    """(4,) float64: Σ|ΔE/N|, Σ|ΔF|, Σ(ΔE/N)², Σ(ΔF)² over the labels that are there, eV and eV/Å."""
+    errors = errors_of_labels(prediction, sample)
+    return torch.stack([f(e).sum() for f in (torch.abs, torch.square) for e in errors]).double()
+
+
+def error_means(sums: Tensor, counts: Tensor) -> dict[str, Tensor]:
+    """MAE and RMSE from `error_sums` and the (2,) numbers of energies and force components."""
+    mean = sums.view(2, 2) / counts.clamp(min=1)
+    (energy_mae, forces_mae), (energy_rmse, forces_rmse) = mean[0], mean[1].sqrt()
+    return {
+        "energy_mae": energy_mae,
+        "energy_rmse": energy_rmse,
+        "forces_mae": forces_mae,
+        "forces_rmse": forces_rmse,
+    }
+
+
 def penalties(prediction: Prediction, sample: Sample, weights: LossConfig, scale: float) -> Tensor:
     """(3,) float64: Σ v f(Δ / scale) of energies, forces and stress."""
     energy, forces = errors_of_labels(prediction, sample)

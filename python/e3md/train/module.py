@@ -13,7 +13,7 @@ from e3md.data.dataset import Sample
 from e3md.derivatives import predict
 from e3md.fused.training import Reach, training_form
 from e3md.train.config import TrainingConfig
-from e3md.train.loss import combine, count_terms, errors_of_labels, loss, penalties
+from e3md.train.loss import combine, count_terms, error_means, error_sums, loss, penalties
 
 NORM_MEMORY = 100  # steps
 
@@ -64,9 +64,21 @@ class PotentialTraining(lightning.LightningModule):
         torch._foreach_mul_(gradients, scale)
         self.usual_norm.copy_(usual.lerp(scale * norm, 1 / NORM_MEMORY))
 
+    def on_train_epoch_start(self) -> None:
+        self.train_sums = torch.zeros(6, dtype=torch.float64, device=self.device)
+
+    def training_errors(self) -> dict[str, float]:
+        """Of the epoch so far, each batch with the weights it met; a call of all processes."""
+        total = self.trainer.strategy.reduce(self.train_sums, reduce_op="sum")
+        means = error_means(*total.split([4, 2]))
+        return {f"train_{name}": float(value) for name, value in means.items()}
+
     def training_step(self, batch: Sample, _: int) -> Tensor:
         prediction = predict(self.fast[0], batch.graph, create_graph=True)
-        counts = self.trainer.strategy.reduce(count_terms(batch), reduce_op="mean")
+        own = count_terms(batch)
+        with torch.no_grad():
+            self.train_sums += torch.cat([error_sums(prediction, batch), own[:2]])
+        counts = self.trainer.strategy.reduce(own, reduce_op="mean")
         value = loss(prediction, batch, self.config.loss, self.scale, counts)
         whole = self.trainer.strategy.reduce(value.detach().clone(), reduce_op="mean")
         if not math.isfinite(whole.item()):
@@ -87,22 +99,20 @@ class PotentialTraining(lightning.LightningModule):
             torch._foreach_lerp_(average, own, 1 - decay)
 
     def on_validation_epoch_start(self) -> None:
-        self.valid_sums = torch.zeros(8, dtype=torch.float64, device=self.device)
+        self.valid_sums = torch.zeros(10, dtype=torch.float64, device=self.device)
 
     def validation_step(self, batch: Sample, _: int) -> None:
         with torch.enable_grad():
             prediction = predict(self.fast[1], batch.graph)
-        absolute = torch.stack([e.abs().sum() for e in errors_of_labels(prediction, batch)])
         found = penalties(prediction, batch, self.config.loss, self.scale)
-        self.valid_sums += torch.cat([found, count_terms(batch), absolute])
+        self.valid_sums += torch.cat([found, count_terms(batch), error_sums(prediction, batch)])
 
     def on_validation_epoch_end(self) -> None:
         """Added up over batches and processes, so that neither changes what is found."""
         total = self.trainer.strategy.reduce(self.valid_sums, reduce_op="sum")
-        found, counts, absolute = total.split([3, 3, 2])
-        energy, forces = absolute / counts[:2].clamp(min=1)
-        self.log("valid_forces_mae", forces, prog_bar=True)
-        self.log("valid_energy_mae", energy, prog_bar=True)
+        found, counts, errors = total.split([3, 3, 4])
+        for name, value in error_means(errors, counts[:2]).items():
+            self.log(f"valid_{name}", value, prog_bar=name.endswith("mae"))
         self.log("valid_loss", combine(found, counts, self.config.loss))
 
     def on_train_epoch_end(self) -> None:
