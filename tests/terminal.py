@@ -68,7 +68,9 @@ class Terminal:
         """Press keys: "\\x03" is Ctrl-C."""
         os.write(self.control, keys.encode())
 
-    def watch(self, until: Callable[[list[str]], bool] = lambda _: False, limit: float = 120) -> int:
+    def watch(
+        self, until: Callable[[list[str]], bool] = lambda _: False, limit: float = 120
+    ) -> int:
         """Follow the output until rows are as asked, or to the end; returns the status then.
 
         Raises:

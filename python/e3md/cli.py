@@ -128,6 +128,9 @@ def train(
     stress_key: StressKey = None,
     virial_key: VirialKey = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on after an interruption")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="with --data: a small model, a first look in 5 minutes")
+    ] = False,
 ) -> None:
     """Train a potential and write a report."""
     from e3md.data.read import DataKeys
@@ -140,12 +143,14 @@ def train(
         raise ValueError("give either a configuration file or --data FILES")
     if config and (valid or test):
         raise ValueError("--valid and --test go with --data: set data.valid and data.test instead")
+    if config and quick:
+        raise ValueError("--quick goes with --data: in a configuration, set a small model yourself")
     if config:
         run(config, resume=resume)
     else:
         keys = DataKeys(energy=energy_key, forces=forces_key, stress=stress_key, virial=virial_key)
         files = DataConfig(train=data or [], valid=valid or [], test=test or [], keys=keys)
-        train_data(files.absolute(Path()), output, resume)
+        train_data(files.absolute(Path()), output, resume, quick)
 
 
 @app.command()
