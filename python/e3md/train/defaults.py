@@ -11,6 +11,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from e3md.data.problems import hints_as_options
 from e3md.data.read import read_frames
 from e3md.files import write_text
 from e3md.train.checkpoint import has_begun
@@ -24,7 +25,7 @@ CONFIG = "config.yaml"
 ROOM = 1.2  # batch_edges over the edges of STEP_ATOMS: whole frames never fill a batch
 STEPS = 30_000  # of the optimizer: half an hour (molecules) to two hours (liquids) on one core
 EPOCHS = (10, 1000)  # at least, at most
-QUICK = (4.0, 5.0)  # minutes of a first look: of the epochs expected, and at most
+QUICK = (4.0, 4.5)  # minutes of a first look: of the epochs expected, and at most
 SMALL = {
     "arch": ("nequip", "a small model, for a first look: see that data and labels make sense"),
     "n_layers": (2, "the usual depth is 3"),
@@ -70,7 +71,8 @@ def configure(
     if began:
         raise ConfigError(f"{run_dir} holds a run already: choose another folder with -o")
     check_files(data)
-    facts = collect_facts(read_frames(data.train, data.keys))
+    with hints_as_options():
+        facts = collect_facts(read_frames(data.train, data.keys))
     choices = choose(facts, holds_out=not data.valid)
     run_dir.mkdir(parents=True, exist_ok=True)
     if quick:
@@ -143,7 +145,7 @@ def choose(facts: Facts, holds_out: bool = True) -> list[Choice]:
         Choice(
             "training.threads",
             facts.threads,
-            "as torch finds here; the same number repeats the run exactly",
+            "cores here, where they help; the same number repeats the run exactly",
         ),
     ]
 
