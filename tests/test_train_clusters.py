@@ -11,7 +11,8 @@ import yaml
 from typer.testing import CliRunner
 
 from e3md import E3Calculator
-from e3md.cli import app, repeat_options
+from e3md.cli import app
+from e3md.commands import repeat_options
 from e3md.paths import expand
 from e3md.train.config import load_config
 from training_data import labelled_frames, write_run

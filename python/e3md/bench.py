@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from ase import Atoms
 from rich.console import Console
 from rich.table import Table
@@ -20,6 +19,7 @@ from e3md.data.formats import read_structure
 from e3md.lammps_run import run_input, write_data
 from e3md.neighbors import neighbor_list
 from e3md.structures import bare, perturbed_structures
+from e3md.threads import exactly, physical_cores
 
 STEPS = 15
 _INPUT = """units metal
@@ -76,7 +76,7 @@ def measure(model: Path, atoms: Atoms, dtype: str | None) -> list[Speed]:
         atoms: structure; its atoms are moved by thousandths of an Å, as in molecular dynamics.
         dtype: "float32" or "float64"; default: the file's.
     """
-    counts = sorted({1, len(os.sched_getaffinity(0))})
+    counts = sorted({1, physical_cores()})
     calculator = E3Calculator(model, dtype=dtype)
     found = [Speed("ASE", n, 1, _in_ase(calculator, atoms, n)) for n in counts]
     if importlib.util.find_spec("lammps"):
@@ -105,18 +105,16 @@ def bench_and_print(model: Path, structure: Path | None, dtype: str | None) -> N
 
 
 def _in_ase(calculator: E3Calculator, atoms: Atoms, threads: int) -> float:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
     moving = atoms.copy()
     moving.calc = calculator
     rng = np.random.default_rng(0)
     seconds = []
-    for _ in range(STEPS):
-        moving.positions += rng.normal(scale=0.001, size=moving.positions.shape)
-        start = time.perf_counter()
-        moving.get_forces()
-        seconds.append(time.perf_counter() - start)
-    torch.set_num_threads(before)
+    with exactly(threads):
+        for _ in range(STEPS):
+            moving.positions += rng.normal(scale=0.001, size=moving.positions.shape)
+            start = time.perf_counter()
+            moving.get_forces()
+            seconds.append(time.perf_counter() - start)
     return float(np.median(seconds[2:]))
 
 

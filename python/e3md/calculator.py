@@ -18,6 +18,7 @@ import e3md.ops  # noqa: F401  loads libe3md before _core asks for it
 from e3md._core import NeighborList, Potential
 from e3md.neighbors import cell_volume
 from e3md.paths import expand
+from e3md.threads import suited_to
 
 # A forked process (a multiprocessing.Pool, on Linux) inherits OpenMP's threads as memory only and
 # would wait for them forever; with one thread it never asks for them.
@@ -112,11 +113,12 @@ class E3Calculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         assert isinstance(self.atoms, Atoms)
         wanted = _NEED_VOLUME.intersection(properties or ())
-        found = self._potential.evaluate_structure(
-            *self._structure(self.atoms),
-            atomic_virials="stresses" in wanted,
-            members=self.members > 1,
-        )
+        with suited_to(len(self.atoms)):
+            found = self._potential.evaluate_structure(
+                *self._structure(self.atoms),
+                atomic_virials="stresses" in wanted,
+                members=self.members > 1,
+            )
         self.results = {"energy": found["energy"], "free_energy": found["energy"]}
         self.results |= {"energies": found["energies"], "forces": found["forces"]}
         if self.members > 1:
@@ -148,11 +150,13 @@ class E3Calculator(Calculator):
 
     def get_hessian(self, atoms: Atoms) -> NDArray[np.float64]:
         """Second derivatives of the energy, (3 n_atoms, 3 n_atoms) eV/Å², analytic."""
-        return self._potential.hessian(*self._structure(atoms))
+        with suited_to(len(atoms)):
+            return self._potential.hessian(*self._structure(atoms))
 
     def get_descriptors(self, atoms: Atoms) -> NDArray[np.float64]:
         """Invariant features of each atom's environment, (n_atoms, n_features)."""
-        return self._potential.descriptors(*self._structure(atoms))
+        with suited_to(len(atoms)):
+            return self._potential.descriptors(*self._structure(atoms))
 
     def _structure(self, atoms: Atoms) -> tuple[NDArray, NDArray, NDArray, NDArray, NeighborList]:
         """Arguments of the Potential's methods."""

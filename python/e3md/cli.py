@@ -1,95 +1,39 @@
 """The `e3md` command: one function per command, each a few lines over the library."""
 
-from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from rich.console import Console
 
-from e3md.interrupts import WARNING, handled, said
-
-
-class Commands(TyperGroup):
-    """Tells users what is wrong with their input or their disk in words, without a traceback."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            raise  # the reader of a pipe has ended: no error
-        except (ValueError, OSError, EOFError) as error:
-            typer.echo(f"error: {words_of(error)}", err=True)
-            raise typer.Exit(1) from None
-
-
-def words_of(error: Exception) -> str:
-    """Of an error of the operating system without its number; of another one its own."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error) or type(error).__name__
-
-
-class Command(TyperCommand):
-    """Takes ~ for the home folder also where a shell leaves it, as in --output=~/run."""
-
-    def invoke(self, ctx: Any) -> Any:
-        from e3md.paths import expand
-
-        for name, value in ctx.params.items():
-            if isinstance(value, Path):
-                ctx.params[name] = expand(value)
-            elif isinstance(value, list | tuple):
-                ctx.params[name] = [expand(v) if isinstance(v, Path) else v for v in value]
-        return super().invoke(ctx)
-
-
-class ManyFiles(Command):
-    """Options may be followed by several files, as a shell makes of --data *.xyz."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, repeat_options(args, ("--data", "--valid", "--test")))
-
-
-class TrainCommand(ManyFiles):
-    """Also heeds the warning of a job's time limit, and says how to go on."""
-
-    def invoke(self, ctx: Any) -> Any:
-        with handled(WARNING), said("before the training: start again with the same command"):
-            return super().invoke(ctx)
-
-
-def repeat_options(arguments: Sequence[str], options: Sequence[str]) -> list[str]:
-    """`--data a b` as `--data a --data b`; what follows an option is a value of it."""
-    found: list[str] = []
-    current, filled = "", False  # the option that the next word belongs to, and whether it has one
-    for word in arguments:
-        name, equals, _ = word.partition("=")
-        if word.startswith("-"):
-            current, filled = (name if name in options else ""), bool(equals)
-        elif current:
-            found += [current] if filled else []
-            filled = True
-        found.append(word)
-    return found
-
-
-class App(typer.Typer):
-    """Every command is a Command, unless it says otherwise."""
-
-    def command(self, *arguments: Any, **options: Any) -> Any:
-        return super().command(*arguments, **{"cls": Command, **options})
-
+from e3md import __version__
+from e3md.commands import App, Commands, TrainCommand
 
 app = App(
     name="e3md",
     cls=Commands,
-    help="Equivariant interatomic potentials: train, export, run in ASE and LAMMPS.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_show_locals=False,
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"e3md {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Equivariant interatomic potentials: train, export, run in ASE and LAMMPS."""
 
 
 class Dtype(str, Enum):
@@ -128,6 +72,9 @@ def train(
     stress_key: StressKey = None,
     virial_key: VirialKey = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on after an interruption")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="with --data: a small model, a first look in 5 minutes")
+    ] = False,
 ) -> None:
     """Train a potential and write a report."""
     from e3md.data.read import DataKeys
@@ -140,12 +87,14 @@ def train(
         raise ValueError("give either a configuration file or --data FILES")
     if config and (valid or test):
         raise ValueError("--valid and --test go with --data: set data.valid and data.test instead")
+    if config and quick:
+        raise ValueError("--quick goes with --data: in a configuration, set a small model yourself")
     if config:
         run(config, resume=resume)
     else:
         keys = DataKeys(energy=energy_key, forces=forces_key, stress=stress_key, virial=virial_key)
         files = DataConfig(train=data or [], valid=valid or [], test=test or [], keys=keys)
-        train_data(files.absolute(Path()), output, resume)
+        train_data(files.absolute(Path()), output, resume, quick)
 
 
 @app.command()
@@ -159,7 +108,9 @@ def export(
     """Write the best weights of a training run as a model file for ASE and LAMMPS."""
     from e3md.export import export_run
 
-    typer.echo(export_run(run_dir, output, exact))
+    with Console(stderr=True).status("tabulating the radial networks and measuring their error"):
+        remark = export_run(run_dir, output, exact)
+    typer.echo(remark)
     typer.echo(f"wrote {output}")
 
 
@@ -298,6 +249,14 @@ def lmp(
     from e3md.lammps import run_lmp
 
     raise typer.Exit(run_lmp(arguments or []))
+
+
+@app.command()
+def doctor() -> None:
+    """Show versions, processor, MPI, GPU and paths, for a bug report; status 1 if a part is broken."""
+    from e3md.doctor import examine_and_print
+
+    raise typer.Exit(0 if examine_and_print() else 1)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from e3md.calculator import E3Calculator
 from e3md.calibration import collect_deviations
-from e3md.data.problems import DataError
+from e3md.data.problems import DataError, as_options, hints_as_options
 from e3md.data.read import DataKeys, Frame, read_frames
 from e3md.data.sources import expand_globs, short_names
 from e3md.errors import Compared, Errors, collect_errors, error_rows
@@ -47,9 +47,10 @@ def evaluate(
     given = [data] if isinstance(data, str | Path) else data
     names = short_names(list(dict.fromkeys(expand_globs([Path(path) for path in given]))))
     remarks: list[str] = []
-    frames = read_frames(list(names), keys or DataKeys(), remarks, partial=True)
+    with hints_as_options():
+        frames = read_frames(list(names), keys or DataKeys(), remarks, partial=True)
     for line in remarks:
-        console.print(f"[yellow]note:[/] {escape(line)}", soft_wrap=True)
+        console.print(f"[yellow]note:[/] {escape(as_options(line))}", soft_wrap=True)
     watched = track(frames, "evaluating", transient=True, disable=not console.is_terminal)
     compared = [_compare(calculator, frame) for frame in watched]
     errors = _collect(frames, compared, names)

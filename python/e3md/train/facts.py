@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from e3md.data.molecules import count_molecules
 from e3md.data.read import DataError, Frame
 from e3md.data.statistics import find_species
 from e3md.neighbors import neighbor_list
+from e3md.threads import useful_threads
 from e3md.train.device import missing_cuda
 
+STEP_ATOMS = 200  # of a training step, about
 CUTOFF = 5.0  # Å, at which neighbors are counted
 MEASURED = 100  # frames whose neighbors are counted
+LOOKED_AT = 10  # frames whose molecules are counted
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Facts:
     n_stress: int  # frames with stress
     neighbors: float  # mean per atom within CUTOFF
     edges: tuple[int, float, int]  # per frame within CUTOFF: smallest, mean, largest
+    molecules: float  # mean per frame; 0 where atoms are bonded without end, as in crystals
     threads: int
     cuda: bool
 
@@ -35,6 +39,8 @@ class Facts:
         kind = {0: "not periodic", self.n_frames: "periodic"}.get(
             self.n_periodic, f"{self.n_periodic} of them periodic"
         )
+        if self.n_periodic and self.molecules:
+            kind += f", {self.molecules:.0f} molecule(s) in each"
         return (
             f"{self.n_frames} frames of {sizes} ({' '.join(self.species)}), {kind}, "
             f"{self.n_stress} with stress, {self.neighbors:.0f} neighbors per atom within "
@@ -62,7 +68,8 @@ def collect_facts(frames: Sequence[Frame]) -> Facts:
         n_stress=sum(frame.stress is not None for frame in frames),
         neighbors=sum(edges) / sum(atoms[k] for k in chosen),
         edges=(min(edges), float(np.mean(edges)), max(edges)),
-        threads=torch.get_num_threads(),
+        molecules=_molecules(frames),
+        threads=useful_threads(max(STEP_ATOMS, round(float(np.mean(atoms))))),
         cuda=not missing_cuda(),
     )
 
@@ -70,3 +77,10 @@ def collect_facts(frames: Sequence[Frame]) -> Facts:
 def _count_edges(frame: Frame) -> int:
     atoms = frame.atoms
     return len(neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, CUTOFF)[0])
+
+
+def _molecules(frames: Sequence[Frame]) -> float:
+    """Mean over some frames, evenly spread; 0 if one of them has bonds without end."""
+    chosen = np.unique(np.linspace(0, len(frames) - 1, LOOKED_AT).round().astype(int))
+    counts = [count_molecules(frames[k].atoms) for k in chosen]
+    return float(np.mean(counts)) if all(counts) else 0.0

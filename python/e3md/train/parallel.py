@@ -19,6 +19,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from e3md.interrupts import Interrupted
+from e3md.threads import chosen_by_user, physical_cores, settle, useful_threads
 from e3md.train.config import ConfigError, TrainingConfig
 
 CHILDREN_END = 10  # s
@@ -94,10 +95,12 @@ def is_first_process(settings: TrainingConfig) -> bool:
     return first_here or not is_parallel(settings)
 
 
-def set_threads(settings: TrainingConfig) -> None:
-    """Threads of this process, as configured."""
+def set_threads(settings: TrainingConfig, n_atoms: int) -> None:
+    """Threads of this process: as configured, else as many as help for the atoms of a step."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
-        if is_parallel(settings):
-            # Lightning shares the cores between the processes unless it finds this
-            os.environ["OMP_NUM_THREADS"] = str(settings.threads)
+    elif not chosen_by_user():
+        settle(min(useful_threads(n_atoms), max(1, physical_cores() // settings.devices)))
+    if is_parallel(settings):
+        # Lightning shares the cores between the processes unless it finds this
+        os.environ["OMP_NUM_THREADS"] = str(torch.get_num_threads())

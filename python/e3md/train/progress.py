@@ -1,29 +1,35 @@
-"""What a user watches during a run: epoch, time left, current errors."""
+"""What a user watches during a run: a line per epoch, and in a terminal a bar with the time left."""
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
 
 from e3md.train.speed import SpeedMeter, rates
 
+LONGEST_BAR = 60  # columns
+
 
 class TrainingProgress(Callback):
-    """One bar over the whole run in a terminal; one line per epoch in a log file."""
+    """One line per epoch; in a terminal they scroll above one bar over the whole run."""
 
     def __init__(self, console: Console, meter: SpeedMeter) -> None:
         self.console = console
         self.meter = meter
         self.bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[errors]}"),
+            *_columns(),
             console=console,
             disable=not console.is_terminal,
             speed_estimate_period=300,  # s: long enough to include validations
@@ -35,7 +41,7 @@ class TrainingProgress(Callback):
         epochs, steps = trainer.max_epochs or 1, int(trainer.num_training_batches)
         self.task = self.bar.add_task(
             "train", total=epochs * steps, completed=trainer.global_step,
-            epoch=trainer.current_epoch + 1, epochs=epochs, errors="",
+            epoch=trainer.current_epoch + 1, epochs=epochs,
         )  # fmt: skip
         self.bar.start()
 
@@ -48,19 +54,44 @@ class TrainingProgress(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         found = {key: float(value) for key, value in trainer.callback_metrics.items()}
-        errors = (
-            f"loss {found['train_loss']:.3g}, valid: {1e3 * found['valid_forces_mae']:.1f} meV/Å, "
-            f"{1e3 * found['valid_energy_mae']:.2f} meV/atom, {rates(self.meter.epoch)}"
-        )
-        self.bar.update(self.task, errors=errors)
-        if not self.console.is_terminal:
-            seconds = self.bar.tasks[self.task].time_remaining or 0
-            left = datetime.timedelta(seconds=round(seconds))
-            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-            self.console.print(f"{epoch}  {errors}  ({left} left)", soft_wrap=True)
+        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        errors = [
+            f"valid force MAE {1e3 * found['valid_forces_mae']:.1f} meV/Å",
+            f"energy MAE {1e3 * found['valid_energy_mae']:.2f} meV/atom",
+            f"train loss {found['train_loss']:.3g}",
+            rates(self.meter.epoch),
+        ]
+        if self.console.is_terminal:
+            self.console.print(fitting(epoch, errors, self.console.width), soft_wrap=True)
+            return
+        seconds = self.bar.tasks[self.task].time_remaining or 0
+        left = datetime.timedelta(seconds=round(seconds))
+        self.console.print(f"{epoch}  {', '.join(errors)}  ({left} left)", soft_wrap=True)
 
     def on_exception(self, *_: Any) -> None:
         self.bar.stop()
 
     def teardown(self, *_: Any, **__: Any) -> None:
         self.bar.stop()
+
+
+def _columns() -> list[ProgressColumn]:
+    """Epoch and times keep their place in a narrow terminal; the bar takes what is left."""
+    fixed = Column(no_wrap=True)
+    return [
+        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}", table_column=fixed.copy()),
+        BarColumn(bar_width=None, table_column=Column(max_width=LONGEST_BAR)),
+        TimeElapsedColumn(table_column=fixed.copy()),
+        TimeRemainingColumn(table_column=fixed.copy()),
+        TextColumn("left", table_column=fixed.copy()),
+    ]
+
+
+def fitting(head: str, parts: Sequence[str], width: int) -> str:
+    """The head and as many of the parts, in order, as one line of a terminal holds."""
+    line = f"{head}  {parts[0]}"
+    for part in parts[1:]:
+        if len(line) + 2 + len(part) > width:
+            break
+        line += f", {part}"
+    return line

@@ -34,6 +34,7 @@ from e3md.train.committee import check_run_dir, is_finished, mark_finished, memb
 from e3md.train.config import Config, ConfigError, DataConfig, load_config
 from e3md.train.defaults import configure
 from e3md.train.device import missing_cuda
+from e3md.train.forecast import Forecast
 from e3md.train.history import METRICS, History
 from e3md.train.initial import load_initial
 from e3md.train.module import PotentialTraining
@@ -49,7 +50,7 @@ from e3md.train.prepare import TrainingData, prepare_data, shortest_distance, wa
 from e3md.train.progress import TrainingProgress
 from e3md.train.report import compare, write_report
 from e3md.train.resume import Resumed, check_statistics, find_begun
-from e3md.train.sense import check_sense
+from e3md.train.sense import atoms_of_step, check_sense
 from e3md.train.settings import settings_of
 from e3md.train.sizes import check_processes
 from e3md.train.speed import Speed, SpeedMeter, joint_speed
@@ -87,13 +88,13 @@ def _train(config: Config, go_on: bool) -> Path:
     _check_device(config.training.device)
     check_processes(config.training)
     _quiet()
-    set_threads(config.training)
     initial = load_initial(config.init_from) if config.init_from else None
     if initial:
         config = config.model_copy(update={"model": initial.config})
     begun = [find_begun(member, console) for member in member_configs(config)]
     data = prepare_data(config, console, initial)
     warn(console, check_sense(config, data.samples["train"]))
+    set_threads(config.training, atoms_of_step(config.training, data.samples["train"]))
     record = _train_members(config, data, begun, console)
     if first:
         _report(config, data, record, console)
@@ -171,8 +172,10 @@ def _with_state(record: RunRecord, state: str) -> RunRecord:
     )
 
 
-def train_data(data: DataConfig, run_dir: Path, resume: bool = False) -> Path:
+def train_data(data: DataConfig, run_dir: Path, resume: bool = False, quick: bool = False) -> Path:
     """Train on files alone: choose a configuration, say and write it, go by it.
+
+    quick: a small model, for a first look in five minutes.
 
     Raises:
         ConfigError, DataError, DivergedError: as `train`.
@@ -180,7 +183,7 @@ def train_data(data: DataConfig, run_dir: Path, resume: bool = False) -> Path:
     """
     run_dir = expand(run_dir)
     remove_leftovers([run_dir])
-    return train(configure(data, run_dir, resume, Console()), resume)
+    return train(configure(data, run_dir, resume, Console(), quick), resume)
 
 
 def _check_device(device: str) -> None:
@@ -202,6 +205,7 @@ def _fit(
         [
             meter,
             History(config.run_dir / METRICS),
+            Forecast(console, settings.max_time),
             TrainingProgress(console, meter),
             StopBySignal(),
         ],

@@ -55,9 +55,7 @@ def _warmup(training: TrainingConfig, train: list[Sample]) -> list[str]:
     """The default is no mistake of the user's, and a run of few steps is a try."""
     if training.schedule != "cosine":
         return []
-    size = BatchSize(training.batch_size, training.batch_edges)
-    share = Share(0, training.devices * training.num_nodes)
-    per_epoch = len(TrainingBatches(n_edges(train), size, training.seed, share))
+    per_epoch = _steps(training, train)
     steps = training.max_epochs * per_epoch
     if training.warmup_steps <= steps:
         return []
@@ -68,6 +66,19 @@ def _warmup(training: TrainingConfig, train: list[Sample]) -> list[str]:
     if "warmup_steps" in training.model_fields_set:
         raise ConfigError(line)
     return [line]
+
+
+def _steps(training: TrainingConfig, train: list[Sample]) -> int:
+    """Of an epoch."""
+    size = BatchSize(training.batch_size, training.batch_edges)
+    share = Share(0, training.devices * training.num_nodes)
+    return len(TrainingBatches(n_edges(train), size, training.seed, share))
+
+
+def atoms_of_step(training: TrainingConfig, train: list[Sample]) -> int:
+    """Mean number of a process."""
+    atoms = sum(sample.graph.n_atoms for sample in train)
+    return round(atoms / (_steps(training, train) * training.devices * training.num_nodes))
 
 
 def _stress(loss: LossConfig, train: list[Sample]) -> list[str]:

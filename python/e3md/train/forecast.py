@@ -1,0 +1,110 @@
+"""How long a training will take, said before its first epoch."""
+
+import itertools
+import time
+from collections.abc import Callable
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+from torch.utils.data import DataLoader
+
+from e3md.data.dataset import Sample
+from e3md.derivatives import predict
+from e3md.train.loss import count_terms, loss
+from e3md.train.module import PotentialTraining
+
+TRIALS = 3  # steps that are timed
+
+
+class Forecast(Callback):
+    """One line with the expected time, from steps that change nothing."""
+
+    def __init__(self, console: Console, max_time: float | None) -> None:
+        self.console = console
+        self.max_time = max_time  # min, over all parts of the run
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        assert isinstance(pl_module, PotentialTraining)
+        epochs = (trainer.max_epochs or 0) - trainer.current_epoch
+        if epochs < 1:
+            return
+        batches, valid = trainer.train_dataloader, trainer.val_dataloaders
+        assert isinstance(batches, DataLoader)
+        assert isinstance(valid, DataLoader)
+        seconds = time_epoch(pl_module, batches, valid)
+        line = f"{forecast(epochs, seconds, self.max_time)}; threads: {torch.get_num_threads()}"
+        self.console.print(line, soft_wrap=True, highlight=False)
+
+
+def forecast(epochs: int, seconds: float, max_time: float | None) -> str:
+    """In words.
+
+    epochs: that are left.
+    seconds: of one.
+    max_time: minutes after which the training stops.
+    """
+    whole = duration(epochs * seconds)
+    each = f"{epochs} epochs of {duration(seconds)}"
+    if max_time and epochs * seconds > 60 * max_time:
+        limit = duration(60 * max_time)
+        return f"expected time: {whole} for {each}, of which max_time allows {limit}"
+    return f"expected time: {whole} for {each}"
+
+
+def duration(seconds: float) -> str:
+    """In words, to two figures or so, as nobody can know it better beforehand."""
+    if seconds < 10:
+        return f"{max(seconds, 0.01):.2g} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 10:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{round(seconds / 3600)} h" if hours < 72 else f"{round(seconds / 86400)} days"
+
+
+def time_epoch(module: PotentialTraining, batches: DataLoader, valid: DataLoader) -> float:
+    """Seconds that an epoch will take, from a few steps and one batch of validation.
+
+    module: after its on_fit_start; weights and gradients stay as they are.
+    """
+    trials = list(itertools.islice(batches, TRIALS))
+    _learn(module, trials[0])  # the first one of all takes longer
+    steps = [_seconds(_learn, module, batch) for batch in trials]
+    checks = [_seconds(_compare, module, batch) for batch in itertools.islice(valid, 1)]
+    return sum(steps) / len(steps) * len(batches) + sum(checks) * len(valid)
+
+
+def _seconds(do: Callable, module: PotentialTraining, batch: Sample) -> float:
+    start = time.perf_counter()
+    do(module, batch)
+    return time.perf_counter() - start
+
+
+def _learn(module: PotentialTraining, batch: Sample) -> None:
+    """What a step computes, but for the update of the weights."""
+    batch = module.transfer_batch_to_device(batch, module.device, 0)
+    prediction = predict(module.fast[0], batch.graph, create_graph=True)
+    value = loss(prediction, batch, module.config.loss, module.scale, count_terms(batch))
+    gradients = torch.autograd.grad(value, list(module.learned), allow_unused=True)
+    _wait_for(gradients[0])
+
+
+def _compare(module: PotentialTraining, batch: Sample) -> None:
+    """What validation computes."""
+    batch = module.transfer_batch_to_device(batch, module.device, 0)
+    with torch.enable_grad():
+        _wait_for(predict(module.fast[1], batch.graph).energy)
+
+
+def _wait_for(value: torch.Tensor | None) -> None:
+    """A GPU computes while the program goes on."""
+    if value is not None and value.is_cuda:
+        torch.cuda.synchronize(value.device)
