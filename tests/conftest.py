@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from matplotlib.figure import Figure
 
 from e3md.data.statistics import Statistics
 from e3md.export import TrainingRecord, save_model
@@ -43,6 +44,12 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference data at {folder}: set E3MD_DATA to its folder")
     return folder
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without their pictures: drawing those takes 1.6 of the 2 s of a short training."""
+    monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
 
 
 def small_config(arch: str, **overrides: object) -> ModelConfig:

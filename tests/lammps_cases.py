@@ -1,5 +1,6 @@
 """What the LAMMPS tests share: structures, and LAMMPS compared with the C++ core in ASE."""
 
+import functools
 import importlib.util
 import subprocess
 from pathlib import Path
@@ -78,12 +79,16 @@ STRUCTURES = {
 }
 
 
+@functools.cache
+def calculator(model: Path, dtype: str | None = None) -> E3Calculator:
+    """Loading a file takes longer than most structures do."""
+    return E3Calculator(model, dtype=dtype)
+
+
 def reference(model: Path, atoms: Atoms, dtype: str | None = None) -> dict[str, np.ndarray]:
     """energy, energies, forces, virial and atomic_virials by the core that E3Calculator calls."""
-    calculator = E3Calculator(model, dtype=dtype)
-    return calculator._potential.evaluate_structure(
-        *calculator._structure(atoms), atomic_virials=True
-    )
+    loaded = calculator(model, dtype)
+    return loaded._potential.evaluate_structure(*loaded._structure(atoms), atomic_virials=True)
 
 
 def assert_same(

@@ -9,7 +9,7 @@ import torch
 from ase import Atoms
 from torch import Tensor, nn
 
-from committees import write_committee
+from committees import write_committee_alone
 from e3md import E3Calculator
 from e3md._core import check_model_file
 from e3md.export import METADATA_FILE
@@ -146,4 +146,4 @@ def test_lammps_refuses_it_in_the_same_words(make_model: MakeModel, tmp_path: Pa
 @pytest.mark.parametrize(("arch", "exact"), [("nequip", True), ("mace", True), ("so3net", False)])
 def test_committees_pass(arch: str, exact: bool, tmp_path: Path) -> None:
     """Single models of every option do in test_script.py."""
-    check_model_file(str(write_committee(tmp_path, arch, 2, exact=exact)[0]))
+    check_model_file(str(write_committee_alone(tmp_path, arch, 2, exact)))

@@ -25,7 +25,7 @@ from e3md.convert.learned import doubtful_elements
 from e3md.convert.peer import Reference, references
 from e3md.convert.sources import SOURCES, Source
 from e3md.export import TrainingRecord, save_model
-from e3md.lammps_run import LammpsCase, run_lammps
+from e3md.lammps_run import LammpsCase, LammpsResult, run_lammps
 from e3md.structures import perturbed_structures
 from e3md.train.report import read_metrics
 from e3md.train.run import METRICS, train
@@ -67,22 +67,37 @@ def test_numbers_are_those_of_the_program(fixture: Path, models: dict[str, Path]
     assert difference.within(dtype), difference
 
 
+@pytest.fixture(scope="module")
+def by_lammps(
+    models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[int, LammpsCase, LammpsResult]]:
+    """Number of ranks, what LAMMPS was given, what it found, of all models: two starts in all."""
+    cases = []
+    for path in FIXTURES:
+        given = [reference.atoms for reference in read_fixture(path)[2]]
+        # few atoms leave ranks without any
+        chosen = (min(given, key=len), max(given, key=len), given[3].repeat(2))
+        cases += [LammpsCase(atoms, models[path.stem]) for atoms in chosen]
+    folder = tmp_path_factory.mktemp("lammps")
+    return [
+        (n_ranks, *pair)
+        for n_ranks in (1, 4)
+        for pair in zip(cases, run_lammps(cases, n_ranks, folder), strict=True)
+    ]
+
+
 @each_fixture
 def test_lammps_on_any_number_of_ranks_equals_ase(
-    fixture: Path, models: dict[str, Path], tmp_path: Path
+    fixture: Path, models: dict[str, Path], by_lammps: list[tuple[int, LammpsCase, LammpsResult]]
 ) -> None:
-    model = models[fixture.stem]
-    given = [reference.atoms for reference in read_fixture(fixture)[2]]
-    # few atoms leave ranks without any
-    chosen = (min(given, key=len), max(given, key=len), given[3].repeat(2))
-    cases = [LammpsCase(atoms, model) for atoms in chosen]
-    calculator = E3Calculator(str(model))
-    for n_ranks in (1, 4):
-        for case, found in zip(cases, run_lammps(cases, n_ranks, tmp_path), strict=True):
-            atoms = case.atoms.copy()
-            atoms.calc = calculator
-            assert found.energy == pytest.approx(atoms.get_potential_energy(), rel=1e-10)
-            np.testing.assert_allclose(found.forces, atoms.get_forces(), atol=1e-9, rtol=0)
+    calculator = E3Calculator(str(models[fixture.stem]))
+    mine = [found for found in by_lammps if found[1].model == models[fixture.stem]]
+    assert [n_ranks for n_ranks, *_ in mine] == [1, 1, 1, 4, 4, 4]
+    for _, case, found in mine:
+        atoms = case.atoms.copy()
+        atoms.calc = calculator
+        assert found.energy == pytest.approx(atoms.get_potential_energy(), rel=1e-10)
+        np.testing.assert_allclose(found.forces, atoms.get_forces(), atol=1e-9, rtol=0)
 
 
 @each_fixture
@@ -109,6 +124,7 @@ def test_a_weight_that_has_no_place_is_named(fixture: Path) -> None:
 
 
 @each_fixture
+@pytest.mark.usefixtures("no_pictures")
 def test_a_converted_model_can_be_fine_tuned(
     fixture: Path, models: dict[str, Path], tmp_path: Path
 ) -> None:

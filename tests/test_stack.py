@@ -9,7 +9,7 @@ import torch
 from ase import Atoms
 from torch import Tensor, nn
 
-from committees import write_committee
+from committees import write_committee_alone
 from conftest import random_statistics, random_structure, small_config
 from e3md._core import Potential
 from e3md.calculator import E3Calculator
@@ -100,7 +100,7 @@ def test_what_cannot_be_stacked_is_evaluated_one_by_one() -> None:
 @pytest.mark.usefixtures("_coarse_tables")
 @pytest.mark.parametrize("arch", ["nequip", "mace", "schnet", "so3net"])
 def test_forces_are_the_same_whether_members_are_asked_for(arch: str, tmp_path) -> None:
-    path, _ = write_committee(tmp_path, arch)
+    path = write_committee_alone(tmp_path, arch)
     atoms, potential = random_structure(14, seed=3), Potential(str(path))
     structure = E3Calculator(path)._structure(atoms)
     with_members, without = (

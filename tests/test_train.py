@@ -21,6 +21,8 @@ from e3md.train.report import read_metrics
 from e3md.train.run import METRICS, train
 from training_data import labelled_frames, write_run
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 PNG = b"\x89PNG"
 
 

@@ -17,6 +17,8 @@ from e3md.paths import expand
 from e3md.train.config import load_config
 from training_data import labelled_frames, write_run
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 SLURM = {
     "SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_JOB_NAME": "job", "SLURM_NODEID": "0",
     "SLURM_NODELIST": "localhost",

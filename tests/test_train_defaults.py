@@ -23,6 +23,8 @@ from e3md.train.defaults import choose, configure
 from e3md.train.facts import Facts, collect_facts
 from training_data import labelled_frames, write_run
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 LIQUID = Facts(
     species=("H", "O"), n_frames=300, n_atoms=(192, 192.0, 192), n_periodic=300, n_stress=0,
     neighbors=52.0, edges=(9900, 10000.0, 10100), threads=2, cuda=False,

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from committees import write_committee
+from committees import write_committee_alone
 from conftest import random_statistics, random_structure, small_config
 from e3md import E3Calculator
 from e3md.demo import MODEL_PATH
@@ -72,7 +72,7 @@ def sound_models(folder: Path) -> list[Model]:
             model = build_model(config, statistics, torch.float64)
             save_model(model, config, statistics, TrainingRecord(), file)
             files.append(file)
-    files.append(write_committee(folder, "nequip", 2)[0])
+    files.append(write_committee_alone(folder, "nequip", 2))
     return [read_model(file) for file in files]
 
 

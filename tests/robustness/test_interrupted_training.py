@@ -18,6 +18,8 @@ from e3md.train.report import read_metrics
 from e3md.train.run import METRICS, train
 from training_data import labelled_frames, write_run
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 TRAIN = (
     "import sys, torch; torch.set_num_threads(1); from e3md.train.run import train; "
     "train(sys.argv[1])"

@@ -18,6 +18,8 @@ from e3md.train.committee import FINISHED
 from e3md.train.run import train
 from training_data import write_run
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 PATIENCE = 120  # s
 
 

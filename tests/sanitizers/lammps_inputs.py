@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from committees import write_committee
+from committees import write_committee_alone
 from e3md.lammps_run import LammpsCase, run_lammps
 from lammps_cases import SPECIES, STRUCTURES, needs_lammps
 from test_lammps_hybrid import LJ, LJ_COEFF, ZBL, _zbl, ions_beside_gas
@@ -58,7 +58,7 @@ def inputs(model: Path, committee: Path) -> dict[str, LammpsCase]:
 
 @pytest.mark.parametrize("n_ranks", [1, 2, 3, 4])
 def test_inputs_end_well(make_model: Callable[..., Path], tmp_path: Path, n_ranks: int) -> None:
-    cases = inputs(make_model("mace", zbl=True), write_committee(tmp_path, "nequip", 2)[0])
+    cases = inputs(make_model("mace", zbl=True), write_committee_alone(tmp_path, "nequip", 2))
     assert len(cases) == 10
     found = run_lammps(list(cases.values()), n_ranks, tmp_path)
     for name, result in zip(cases, found, strict=True):
