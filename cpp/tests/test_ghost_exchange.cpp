@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 #include <vector>
 
 #include "e3md/ghost_exchange.h"
@@ -117,6 +118,27 @@ void test_scope_ends() {
   REQUIRE(refuses(1, 2));
 }
 
+void test_threads_do_not_see_each_others_exchanger() {
+  ImageExchanger exchanger(1, {0});
+  const e3md::GhostExchangeScope scope(&exchanger, 1, 2);
+  std::thread([] {
+    REQUIRE(refuses(1, 2));   // nothing is lent here
+    REQUIRE(!refuses(5, 5));  // and nobody's sizes hold
+  }).join();
+  REQUIRE(exchanger.n_calls == 0);
+}
+
+/// As with a GPU, whose backward pass runs in a thread of autograd's.
+void test_backward_in_another_thread() {
+  ImageExchanger exchanger(2, {1});
+  const e3md::GhostExchangeScope scope(&exchanger, 2, 3);
+  auto h = torch::ones({2, 1}, at::kDouble).requires_grad_();
+  const auto rows = exchange(h, 3);
+  std::thread([&] { rows.sum().backward(); }).join();
+  REQUIRE(exchanger.n_calls == 2);
+  REQUIRE(at::equal(h.grad(), torch::tensor({{1.0}, {2.0}}, at::kDouble)));
+}
+
 }  // namespace
 
 int main() {
@@ -126,4 +148,6 @@ int main() {
   test_zero_width();
   test_other_numbers_of_rows_are_refused();
   test_scope_ends();
+  test_threads_do_not_see_each_others_exchanger();
+  test_backward_in_another_thread();
 }
