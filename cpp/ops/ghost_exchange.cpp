@@ -4,15 +4,14 @@
 #include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
-#include <atomic>
+#include <utility>
 
 #include "table.h"
 
 namespace e3md {
 namespace {
 
-// Not thread_local: autograd may run the backward pass in a thread of its own.
-std::atomic<const GhostExchangeScope*> lent{nullptr};
+thread_local const GhostExchangeScope* lent = nullptr;
 
 /// Rows as the exchanger wants them: on the host and contiguous. Runs `exchange(rows, width)`.
 template <class Exchange>
@@ -33,12 +32,12 @@ void check_rows(const at::Tensor& rows, const char* name) {
 
 /// What is lent, if the rows are those of the host's atoms; none: null.
 GhostExchanger* exchanger_for(int64_t n_local, int64_t n_nodes) {
-  const GhostExchangeScope* scope = lent.load();
-  if (!scope) return nullptr;
+  const GhostExchangeScope* scope = lent;
+  if (!scope || !scope->exchanger) return nullptr;
   TORCH_CHECK(n_local == scope->n_local && n_nodes == scope->n_nodes, "ghost_exchange: ", n_local,
               " local and ", n_nodes, " rows in all, expected ", scope->n_local, " and ",
               scope->n_nodes, ", the atoms of the host program");
-  return &scope->exchanger;
+  return scope->exchanger;
 }
 
 void check_no_ghosts(int64_t n_local, int64_t n_nodes) {
@@ -88,11 +87,21 @@ at::Tensor ghost_exchange_meta(const at::Tensor& h, int64_t n_rows) {
 
 }  // namespace
 
-GhostExchangeScope::GhostExchangeScope(GhostExchanger& exchanger_, int64_t n_local_,
+GhostExchangeScope::GhostExchangeScope(GhostExchanger* exchanger_, int64_t n_local_,
                                        int64_t n_nodes_)
-    : exchanger(exchanger_), n_local(n_local_), n_nodes(n_nodes_), previous_(lent.exchange(this)) {}
+    : exchanger(exchanger_),
+      n_local(n_local_),
+      n_nodes(n_nodes_),
+      previous_(std::exchange(lent, this)) {}
 
-GhostExchangeScope::~GhostExchangeScope() { lent.store(previous_); }
+GhostExchangeScope::~GhostExchangeScope() { lent = previous_; }
+
+const GhostExchangeScope* GhostExchangeScope::current() { return lent; }
+
+GhostExchangeRelay::GhostExchangeRelay(const GhostExchangeScope* scope)
+    : previous_(std::exchange(lent, scope)) {}
+
+GhostExchangeRelay::~GhostExchangeRelay() { lent = previous_; }
 
 TORCH_LIBRARY_IMPL(e3md, CPU, m) {
   m.impl("ghost_exchange", ghost_exchange);

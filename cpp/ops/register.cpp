@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "autograd.h"
+#include "e3md/ghost_exchange.h"
 
 namespace e3md {
 namespace {
@@ -165,10 +166,13 @@ struct Exchange : Function<Exchange<REVERSE>> {
   static Tensor forward(AutogradContext* context, const Tensor& rows, int64_t n_rows) {
     at::AutoDispatchBelowADInplaceOrView below;
     context->saved_data["n_rows"] = rows.size(0);
+    context->saved_data["lent"] = reinterpret_cast<int64_t>(GhostExchangeScope::current());
     return call(REVERSE, rows, n_rows);
   }
 
   static variable_list backward(AutogradContext* context, variable_list cotangents) {
+    const auto lent = context->saved_data["lent"].toInt();
+    const GhostExchangeRelay relay(reinterpret_cast<const GhostExchangeScope*>(lent));
     return {call(!REVERSE, cotangents[0], context->saved_data["n_rows"].toInt()), Tensor()};
   }
 };

@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <optional>
 
 #include "e3md/error.h"
 #include "e3md/runtime.h"
@@ -274,8 +273,7 @@ Result Potential::evaluate(const Graph& graph, Wanted wanted, GhostExchanger* ex
   if (wanted.members) result.member_forces.assign(3 * n_members * graph.n_nodes, 0.0);
   std::vector<double> g(3 * graph.n_edges(), 0.0);  // dE/d edge_vec, mean over the members
   impl_->guarded([&] {
-    std::optional<GhostExchangeScope> lend;
-    if (exchanger) lend.emplace(*exchanger, graph.n_local, graph.n_nodes);
+    const GhostExchangeScope lend(exchanger, graph.n_local, graph.n_nodes);
     const auto add = [&](const Member& one) {
       add_mean(one.energies, n_members, result.energies);
       add_mean(one.g, n_members, g);

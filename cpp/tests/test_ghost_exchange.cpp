@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <thread>
 #include <vector>
 
 #include "e3md/ghost_exchange.h"
@@ -56,7 +57,7 @@ at::Tensor exchange(const at::Tensor& h, int64_t n_nodes) {
 
 void test_values_and_derivatives(at::ScalarType dtype) {
   ImageExchanger exchanger(3, {2, 0, 2, 1});
-  const e3md::GhostExchangeScope scope(exchanger, 3, 7);
+  const e3md::GhostExchangeScope scope(&exchanger, 3, 7);
   const auto index = torch::tensor({0, 1, 2, 2, 0, 2, 1}, at::kLong);
   const auto u = torch::randn({7, 4}, dtype), v = torch::randn({3, 4}, dtype);
   auto h = torch::randn({3, 4}, dtype).requires_grad_();
@@ -76,7 +77,7 @@ void test_values_and_derivatives(at::ScalarType dtype) {
 
 void test_called_without_ghosts_and_without_atoms() {
   ImageExchanger exchanger(0, {});
-  const e3md::GhostExchangeScope scope(exchanger, 0, 0);
+  const e3md::GhostExchangeScope scope(&exchanger, 0, 0);
   auto h = torch::zeros({0, 5}, at::kDouble).requires_grad_();
   const auto rows = exchange(h, 0);  // collective: other ranks wait for this one
   REQUIRE(exchanger.n_calls == 1 && rows.size(0) == 0 && rows.size(1) == 5);
@@ -86,7 +87,7 @@ void test_called_without_ghosts_and_without_atoms() {
 
 void test_zero_width() {
   ImageExchanger exchanger(2, {1});
-  const e3md::GhostExchangeScope scope(exchanger, 2, 3);
+  const e3md::GhostExchangeScope scope(&exchanger, 2, 3);
   REQUIRE(exchange(torch::zeros({2, 0}), 3).size(0) == 3);
 }
 
@@ -102,7 +103,7 @@ bool refuses(int64_t n_local, int64_t n_nodes) {
 /// The exchanger writes rows of the host's atoms, whatever the model asked for.
 void test_other_numbers_of_rows_are_refused() {
   ImageExchanger exchanger(2, {1, 0});
-  const e3md::GhostExchangeScope scope(exchanger, 2, 4);
+  const e3md::GhostExchangeScope scope(&exchanger, 2, 4);
   REQUIRE(!refuses(2, 4));
   REQUIRE(refuses(2, 3) && refuses(2, 5) && refuses(1, 4) && refuses(3, 4));
   REQUIRE(exchanger.n_calls == 1);
@@ -111,10 +112,31 @@ void test_other_numbers_of_rows_are_refused() {
 void test_scope_ends() {
   {
     ImageExchanger exchanger(1, {0});
-    const e3md::GhostExchangeScope scope(exchanger, 1, 2);
+    const e3md::GhostExchangeScope scope(&exchanger, 1, 2);
     exchange(torch::zeros({1, 1}), 2);
   }
   REQUIRE(refuses(1, 2));
+}
+
+void test_threads_do_not_see_each_others_exchanger() {
+  ImageExchanger exchanger(1, {0});
+  const e3md::GhostExchangeScope scope(&exchanger, 1, 2);
+  std::thread([] {
+    REQUIRE(refuses(1, 2));   // nothing is lent here
+    REQUIRE(!refuses(5, 5));  // and nobody's sizes hold
+  }).join();
+  REQUIRE(exchanger.n_calls == 0);
+}
+
+/// As with a GPU, whose backward pass runs in a thread of autograd's.
+void test_backward_in_another_thread() {
+  ImageExchanger exchanger(2, {1});
+  const e3md::GhostExchangeScope scope(&exchanger, 2, 3);
+  auto h = torch::ones({2, 1}, at::kDouble).requires_grad_();
+  const auto rows = exchange(h, 3);
+  std::thread([&] { rows.sum().backward(); }).join();
+  REQUIRE(exchanger.n_calls == 2);
+  REQUIRE(at::equal(h.grad(), torch::tensor({{1.0}, {2.0}}, at::kDouble)));
 }
 
 }  // namespace
@@ -126,4 +148,6 @@ int main() {
   test_zero_width();
   test_other_numbers_of_rows_are_refused();
   test_scope_ends();
+  test_threads_do_not_see_each_others_exchanger();
+  test_backward_in_another_thread();
 }

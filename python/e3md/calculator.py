@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Sequence
+from copy import copy, deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,12 +11,13 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
-from ase.data import chemical_symbols
+from ase.data import atomic_numbers, chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 import e3md.ops  # noqa: F401  loads libe3md before _core asks for it
 from e3md._core import NeighborList, Potential
+from e3md.loaded import load_potential
 from e3md.neighbors import cell_volume
 from e3md.paths import expand
 from e3md.threads import suited_to
@@ -26,6 +28,8 @@ os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 _NEED_VOLUME = {"stress", "stresses"}
 _OF_COMMITTEES: tuple[Literal["energy_std"], Literal["forces_std"]] = ("energy_std", "forces_std")
+# Shared or made anew in copies; the last is a method that ASE binds to the calculator it belongs to.
+_NOT_CARRIED = {"_potential", "_neighbor_list", "get_spin_polarized"}
 
 
 class E3Calculator(Calculator):
@@ -40,14 +44,20 @@ class E3Calculator(Calculator):
     `energy_std` (eV, of the whole structure) and `forces_std` ((n_atoms, 3) eV/Å, by component): the
     standard deviation over the members, sqrt(⟨(v - ⟨v⟩)²⟩).
 
+    Copies (copy.copy, copy.deepcopy, pickle) keep the results. All calculators of a process on one
+    file share the potential, in memory once. One calculator belongs to one thread at a time, as
+    its results and its neighbor list change; copies may run in threads of their own at once.
+
     Args:
         model: model file.
         device: "cpu", "cuda" or "cuda:N".
         dtype: "float32" or "float64", arithmetic of the network; default: the file's.
         skin: Å; neighbors are searched anew only after an atom has moved half of it.
+        default_dtype: the name that dtype has in other packages; give one of them.
 
     Raises:
-        ValueError: for a model file, device, or structure that cannot be used; the text says why.
+        ValueError: for a model file, device, or structure that cannot be used, and for two
+            different dtypes; the text says why.
     """
 
     implemented_properties = [  # noqa: RUF012  as ASE declares it
@@ -55,11 +65,16 @@ class E3Calculator(Calculator):
     ]  # fmt: skip
 
     def __init__(
-        self, model: str | Path, device: str = "cpu", dtype: str | None = None, skin: float = 0.5
+        self,
+        model: str | Path,
+        device: str = "cpu",
+        dtype: str | None = None,
+        skin: float = 0.5,
+        default_dtype: str | None = None,
     ) -> None:
         super().__init__()
-        path = str(expand(model).resolve())
-        potential = Potential(path, device, dtype)
+        path, dtype = str(expand(model).resolve()), _one_dtype(dtype, default_dtype)
+        potential = load_potential(path, device, dtype)
         if potential.metadata.remark:
             warnings.warn(potential.metadata.remark, stacklevel=2)
         self._set_up(potential, (path, device, dtype, skin))
@@ -73,15 +88,24 @@ class E3Calculator(Calculator):
         self._numbers: NDArray[np.integer] = np.zeros(0, dtype=int)
         self._types: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
+    def _carried(self) -> dict[str, Any]:
+        """What a copy takes along: all but what it shares or has to have of its own."""
+        own = {"results": dict(self.results), "parameters": copy(self.parameters)}
+        return {key: v for key, v in self.__dict__.items() if key not in _NOT_CARRIED} | own
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self._arguments
+        return _reopen, (type(self), self._arguments), self._carried()
+
+    def __copy__(self) -> "E3Calculator":
+        twin = _twin(type(self), self._potential, self._arguments)
+        twin.__dict__.update(self._carried())
+        return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "E3Calculator":
-        # The potential does not change: copies share it, and each has a neighbor list of its own.
-        copy = type(self).__new__(type(self))
-        Calculator.__init__(copy)
-        copy._set_up(self._potential, self._arguments)
-        return copy
+        twin = _twin(type(self), self._potential, self._arguments)
+        memo[id(self)] = twin  # what is carried may lead back here
+        twin.__dict__.update(deepcopy(self._carried(), memo))
+        return twin
 
     @property
     def cutoff(self) -> float:
@@ -92,6 +116,11 @@ class E3Calculator(Calculator):
     def species(self) -> list[str]:
         """Chemical symbols the model was trained on."""
         return self._potential.metadata.species
+
+    @property
+    def allowed_atomic_numbers(self) -> set[int]:
+        """Atomic numbers of `species`."""
+        return {atomic_numbers[symbol] for symbol in self.species}
 
     @property
     def members(self) -> int:
@@ -169,6 +198,32 @@ class E3Calculator(Calculator):
             self._types = np.array([type_of[n] for n in atoms.numbers], dtype=np.int64)
             self._numbers = atoms.numbers.copy()
         return self._types, atoms.positions, atoms.cell.array, atoms.pbc, self._neighbor_list
+
+
+def _twin(
+    kind: type[E3Calculator], potential: Potential, arguments: tuple[Any, ...]
+) -> E3Calculator:
+    """A calculator on a potential that is there already, with a neighbor list of its own."""
+    twin = kind.__new__(kind)
+    Calculator.__init__(twin)
+    twin._set_up(potential, arguments)
+    return twin
+
+
+def _reopen(kind: type[E3Calculator], arguments: tuple[Any, ...]) -> E3Calculator:
+    """For pickle: the file is loaded if this process does not have it in use."""
+    path, device, dtype, _ = arguments
+    return _twin(kind, load_potential(path, device, dtype), arguments)
+
+
+def _one_dtype(dtype: str | None, default_dtype: str | None) -> str | None:
+    """The arithmetic asked for under either name."""
+    if dtype is None or default_dtype is None or dtype == default_dtype:
+        return default_dtype if dtype is None else dtype
+    raise ValueError(
+        f"dtype={dtype!r} and default_dtype={default_dtype!r} are two names of one thing, the "
+        "arithmetic of the network: give one of them"
+    )
 
 
 def _no_volume(wanted: Sequence[str], atoms: Atoms) -> str:

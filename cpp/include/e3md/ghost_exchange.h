@@ -19,18 +19,35 @@ class GhostExchanger {
   virtual void reverse(float* rows, int64_t width) = 0;
 };
 
-/// Lends `exchanger` to the op while this object lives, for features of n_local own atoms and
-/// n_nodes atoms in all: the exchanger is called with no other number of rows. One thread alone may
-/// lend.
+/// Lends `exchanger` (may be null: none) to the op while this object lives, for features of n_local
+/// own atoms and n_nodes atoms in all: the exchanger is called with no other number of rows. It is
+/// lent to the thread that made this object, so that models may run in several threads at once; the
+/// backward pass, in whatever thread, must end before this object does.
 class GhostExchangeScope {
  public:
-  GhostExchangeScope(GhostExchanger& exchanger, int64_t n_local, int64_t n_nodes);
+  GhostExchangeScope(GhostExchanger* exchanger, int64_t n_local, int64_t n_nodes);
   ~GhostExchangeScope();
   GhostExchangeScope(const GhostExchangeScope&) = delete;
   GhostExchangeScope& operator=(const GhostExchangeScope&) = delete;
 
-  GhostExchanger& exchanger;
+  /// What is lent to this thread; nothing: null.
+  static const GhostExchangeScope* current();
+
+  GhostExchanger* const exchanger;
   const int64_t n_local, n_nodes;
+
+ private:
+  const GhostExchangeScope* previous_;
+};
+
+/// Lends to this thread, while this object lives, what was lent to another (may be null: nothing):
+/// autograd may run the backward pass in a thread of its own.
+class GhostExchangeRelay {
+ public:
+  explicit GhostExchangeRelay(const GhostExchangeScope* scope);
+  ~GhostExchangeRelay();
+  GhostExchangeRelay(const GhostExchangeRelay&) = delete;
+  GhostExchangeRelay& operator=(const GhostExchangeRelay&) = delete;
 
  private:
   const GhostExchangeScope* previous_;
