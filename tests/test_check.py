@@ -62,7 +62,7 @@ class Sound(nn.Module):
         return torch.zeros_like(r)
 
 
-class Axes(Sound):
+class Directions(Sound):
     def term(
         self, r: Tensor, left: Tensor, edge_vec: Tensor, receiver: Tensor, n_local: int
     ) -> Tensor:
@@ -117,7 +117,7 @@ class Chiral(Sound):
 
 FAULTS = {
     "none": Sound,
-    "axes": Axes,
+    "axes": Directions,
     "jump": Jump,
     "kick": Kick,
     "hole": Hole,

@@ -5,8 +5,8 @@
 namespace e3md {
 
 /// What the code of exported models is made of, with overloads: of every architecture, option,
-/// converter and committee (tests/test_script.py and test_code_guard.py load one of each). All of it computes; none
-/// reads or writes files, prints, starts threads or calls Python.
+/// converter and committee (tests/test_script.py and test_code_guard.py load one of each). All of it
+/// computes; none reads or writes files, prints, starts threads or calls Python.
 inline const std::set<std::string, std::less<>> kAllowedOperators{
     "aten::__and__.bool",
     "aten::__derive_index",
