@@ -5,7 +5,7 @@
 namespace e3md {
 
 /// What the code of exported models is made of, with overloads: of every architecture, option,
-/// converter and committee (tests/test_script.py and test_code_guard.py load one of each). All of it
+/// converter and committee (tests/test_script.py and test_code_guard.py load one of each). It all
 /// computes; none reads or writes files, prints, starts threads or calls Python.
 inline const std::set<std::string, std::less<>> kAllowedOperators{
     "aten::__and__.bool",
