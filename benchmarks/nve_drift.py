@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from ase.io import read
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary, thermalize_momenta
 
 import e3md.ops  # noqa: F401 (registers the ops that model files call)
 from e3md import E3Calculator
@@ -49,8 +49,8 @@ parser.add_argument("--ranks", type=int, default=1, help="MPI ranks of LAMMPS")
 args = parser.parse_args()
 
 atoms = read(args.structure)
-MaxwellBoltzmannDistribution(
-    atoms, temperature_K=args.temperature, rng=np.random.default_rng(1), force_temp=True
+thermalize_momenta(
+    atoms, temperature_K=args.temperature, rng=np.random.default_rng(1), exact_temperature=True
 )
 Stationary(atoms)
 species = sorted(set(atoms.get_chemical_symbols()))

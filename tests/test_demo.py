@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
 from ase.io import read
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 
 from e3md import demo
 from e3md.analysis import Trajectory, read_trajectory
@@ -42,7 +42,7 @@ def lennard_jones(monkeypatch):
 def argon():
     atoms = bulk("Ar", "fcc", a=5.4, cubic=False).repeat((3, 4, 5))  # skewed: axes are rotated
     atoms.rattle(0.1, seed=0)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=60, rng=np.random.default_rng(1))
+    thermalize_momenta(atoms, temperature_K=60, rng=np.random.default_rng(1))
     return atoms
 
 

@@ -16,7 +16,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.fd import calculate_numerical_stress
 from ase.constraints import FixAtoms
 from ase.filters import FrechetCellFilter, UnitCellFilter
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 from ase.optimize import BFGS
 
 from conftest import random_structure
@@ -173,7 +173,7 @@ def test_fixed_atoms_do_not_change_the_stress(calculator: E3Calculator) -> None:
 
 def test_kinetic_stresses_sum_to_the_kinetic_stress(calculator: E3Calculator) -> None:
     atoms = atoms_with((True, True, False), calculator)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=3000, rng=np.random.default_rng(0))
+    thermalize_momenta(atoms, temperature_K=3000, rng=np.random.default_rng(0))
     potential, both = atoms.get_stress(), atoms.get_stress(include_ideal_gas=True)
     assert np.abs(both - potential).max() > 1e-3
     stresses = atoms.get_stresses(include_ideal_gas=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from ase.io import read, write
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary, thermalize_momenta
 
 from e3md.demo import STRUCTURE_PATH
 from e3md.demo.engines import write_start
@@ -28,7 +28,7 @@ if atoms.constraints:  # the inputs of both engines move every atom
     print(f"left out: {len(atoms.constraints)} constraint(s) of {args.structure}")
     atoms.set_constraint()
 rng = np.random.default_rng(args.seed)
-MaxwellBoltzmannDistribution(atoms, temperature_K=args.temperature, rng=rng)
+thermalize_momenta(atoms, temperature_K=args.temperature, rng=rng)
 Stationary(atoms)
 args.output.mkdir(parents=True, exist_ok=True)
 write(args.output / "start.extxyz", atoms, columns=["symbols", "positions", "momenta"])

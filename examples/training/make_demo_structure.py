@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.io import read, write
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 from rich.progress import track
 
 from e3md import E3Calculator
@@ -33,7 +33,7 @@ rng = np.random.default_rng(args.seed)
 frame = read(args.start, 0)
 atoms = Atoms(frame.symbols, positions=frame.positions, cell=frame.cell, pbc=frame.pbc)
 atoms.calc = E3Calculator(str(args.model))
-MaxwellBoltzmannDistribution(atoms, temperature_K=args.hot, rng=rng)
+thermalize_momenta(atoms, temperature_K=args.hot, rng=rng)
 for temperature in (args.hot, args.temperature):
     langevin = Langevin(
         atoms,

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary, thermalize_momenta
 
 from e3md.check.result import Bounds, CheckResult
 from e3md.check.subject import Subject
@@ -27,7 +27,7 @@ def drift(subject: Subject) -> CheckResult:
     )
     atoms = subject.atoms.copy()
     rng = np.random.default_rng(0)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=TEMPERATURE, rng=rng, force_temp=True)
+    thermalize_momenta(atoms, temperature_K=TEMPERATURE, rng=rng, exact_temperature=True)
     Stationary(atoms)
     value = abs(run_ase(atoms, subject.native, protocol, lambda done: None).drift)
     figure = (

@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.io import read
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -98,8 +98,8 @@ def _protocol(atoms: Atoms, calculator: Calculator) -> Protocol:
 
 
 def _with_velocities(atoms: Atoms, temperature: float) -> Atoms:
-    MaxwellBoltzmannDistribution(
-        atoms, temperature_K=temperature, rng=np.random.default_rng(SEED), force_temp=True
+    thermalize_momenta(
+        atoms, temperature_K=temperature, rng=np.random.default_rng(SEED), exact_temperature=True
     )
     Stationary(atoms)
     return atoms
