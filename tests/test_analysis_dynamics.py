@@ -163,7 +163,12 @@ def test_more_blocks_make_the_same_coefficient():
 
 
 # they have a coefficient that these runs are too short for
-TOO_SHORT = {"Langevin, 1 of 40 ps", "hops, 0.1 per atom", "hops, 1 per atom, vibrating"}
+TOO_SHORT = {
+    "Langevin, 1 of 40 ps",
+    "hops, 1 per atom",
+    "hops, 0.1 per atom",
+    "hops, 1 per atom, vibrating",
+}
 
 
 @pytest.mark.parametrize("name", [n for n, kind in KINDS.items() if kind.d and n not in TOO_SHORT])

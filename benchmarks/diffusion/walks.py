@@ -91,6 +91,7 @@ KINDS = {
     "Langevin, 1 of 40 ps": Kind(lambda rng: langevin(rng, 400, 30, 1.0), 0.5),
     "Langevin, 5 of 10 ps": Kind(lambda rng: langevin(rng, 100, 30, 5.0), None),
     "hops, 10 per atom": _hop(0.1, 0.1),
+    "hops, 3 per atom": _hop(0.03, 0.01),
     "hops, 1 per atom": _hop(0.01, 0.01),
     "hops, 0.1 per atom": _hop(0.001, 0.01),
     "hops, 1 per atom, vibrating": _hop(0.01, 0.3),

@@ -17,7 +17,10 @@ CM2_PER_S = 1e-4  # of 1 Å²/ps
 _TOLERANCE = 0.15
 # Beyond the window, on top of the half-width: it must go on.
 _TOLERANCE_BEYOND = 0.1
-_MIN_HOPS = 20.0
+# Fewer are no statistics; fewer per atom may be the way from free flight to the wall of a cage,
+# where the MSD passes through τ^1 too.
+_MIN_HOPS, _MIN_HOPS_PER_ATOM = 20.0, 1.5
+_LONGEST_HOP = 3.0  # Å
 _MIN_LAGS = 3
 
 
@@ -84,7 +87,7 @@ def diffusion_coefficient(
     if remove_drift:
         found.half_width += found.value * share_of_center(trajectory)
     n_hops = _hops(trajectory, found.value, len(indices))
-    none = _reason(found, n_hops)
+    none = _reason(found, n_hops, len(indices))
     return Diffusion(
         species=species,
         coefficient=None if none else found.value * CM2_PER_S,
@@ -152,19 +155,19 @@ def _measure(path: FloatArray, lags: Lags, n_blocks: int) -> _Measured:
 
 
 def _hops(trajectory: Trajectory, value: float, n_atoms: int) -> float | None:
-    """N·6DT/a², a being the mean spacing of all atoms: about one hop, 2 to 3 Å in dense matter.
+    """N·6DT/a², a being the mean spacing of all atoms: about one hop, at most _LONGEST_HOP.
 
     The count that the error of D follows (He, Zhu, Epstein, Mo, npj Comput. Mater. 4, 18 (2018)).
     """
     if not all(trajectory.pbc):
         return None
     volume = float(np.abs(np.linalg.det(trajectory.cells)).mean())
-    spacing = (volume / trajectory.n_atoms) ** (1 / 3)
+    spacing = min((volume / trajectory.n_atoms) ** (1 / 3), _LONGEST_HOP)
     length = float(trajectory.time[-1] - trajectory.time[0])
     return max(0.0, n_atoms * 6 * value * length / spacing**2)
 
 
-def _reason(found: _Measured, n_hops: float | None) -> str | None:
+def _reason(found: _Measured, n_hops: float | None, n_atoms: int) -> str | None:
     """Why there is no coefficient; None if there is one."""
     if found.value == 0 and found.half_width == 0:
         return "nothing moves"
@@ -176,8 +179,8 @@ def _reason(found: _Measured, n_hops: float | None) -> str | None:
         return f"too short (τ^{exponent:.2f} ± {known:.2f})"
     if found.beyond and abs(found.beyond[0] - 1) > _TOLERANCE_BEYOND + found.beyond[1]:
         return f"not diffusive (τ^{found.beyond[0]:.2f} after the window)"
-    if n_hops is not None and n_hops < _MIN_HOPS:
-        return f"too short ({n_hops:.0f} hops)"
+    if n_hops is not None and n_hops < max(_MIN_HOPS, _MIN_HOPS_PER_ATOM * n_atoms):
+        return f"too short ({n_hops:.0f} hops of {n_atoms} atoms)"
     if found.half_width >= found.value:
         return "too short (the interval of D holds zero)"
     return None
