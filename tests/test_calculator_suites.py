@@ -18,6 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import chemical_symbols, covalent_radii
 from ase.mep import NEB
 from ase.optimize import BFGS
+from ase.outputs import all_outputs
 
 from committees import write_committee
 from conftest import random_structure
@@ -60,6 +61,13 @@ def test_elements_are_listed(make_model: MakeModel) -> None:
     assert {6, 3} - calculator.allowed_atomic_numbers == {6}
 
 
+def atoms_properties(calculator: E3Calculator, atoms: Atoms) -> set[str]:
+    """What Atoms.get_properties gives, asked for one of them."""
+    atoms.calc = calculator
+    found = atoms.get_properties(["stresses"])
+    return set(found) - {"natoms"}
+
+
 @pytest.mark.parametrize("kind", ["nequip", "mace", "schnet", "so3net", "committee"])
 def test_implemented_properties_are_true(make_model: MakeModel, tmp_path: Path, kind: str) -> None:
     """What is listed can be had, in a shape that ASE takes; what is not listed cannot."""
@@ -78,6 +86,7 @@ def test_implemented_properties_are_true(make_model: MakeModel, tmp_path: Path, 
     for name in set(all_properties) - set(listed):
         with pytest.raises(NotImplementedError):
             calculator.get_property(name, atoms)
+    assert atoms_properties(calculator, atoms) == set(listed) & set(all_outputs)
     usual = {name: calculator.results[name] for name in listed if name in all_properties}
     frozen = SinglePointCalculator(atoms, **usual)
     np.testing.assert_array_equal(frozen.get_forces(atoms), calculator.get_forces(atoms))

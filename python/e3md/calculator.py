@@ -12,6 +12,7 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.data import atomic_numbers, chemical_symbols
+from ase.outputs import Properties, all_outputs
 from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
@@ -176,6 +177,10 @@ class E3Calculator(Calculator):
         if not np.isfinite(volume):
             raise PropertyNotImplementedError(_no_volume(["atomic volumes"], self.atoms))
         return np.full(len(self.atoms), volume)
+
+    def export_properties(self) -> Properties:
+        """The results that ASE has a name for; called by Atoms.get_properties."""
+        return Properties({key: self.results[key] for key in self.results if key in all_outputs})
 
     def get_hessian(self, atoms: Atoms) -> NDArray[np.float64]:
         """Second derivatives of the energy, (3 n_atoms, 3 n_atoms) eV/Å², analytic."""
