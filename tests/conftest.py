@@ -48,7 +48,10 @@ def data_dir() -> Path:
 
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports without their pictures: drawing those takes 1.6 of the 2 s of a short training."""
+    """Reports without their pictures, which take three quarters of a short training.
+
+    Fixtures of a module come before this one: what they train has its pictures.
+    """
     monkeypatch.setattr(Figure, "savefig", lambda *_, **__: None)
 
 
