@@ -59,7 +59,7 @@ def train(folder: Path, minutes: float) -> Path:
 def modules() -> list[str]:
     """Test modules of ASE that import EMT, as paths."""
     tests = Path(ase.test.__file__).parent
-    found = [path for folder in FOLDERS for path in sorted((tests / folder).glob("test_*.py"))]
+    found = [path for folder in FOLDERS for path in sorted((tests / folder).rglob("test_*.py"))]
     found = [path for path in found if "calculators.emt import" in path.read_text()]
     assert found, f"no test of EMT below {tests}: this ASE was installed without its tests"
     return [str(path) for path in found]
