@@ -265,7 +265,7 @@ def _report(config: Config, data: TrainingData, record: RunRecord, console: Cons
     for row in error_rows(final):
         table.add_row(*row)
     console.print(table)
-    console.print(str(record.speed), soft_wrap=True)
+    console.print(str(record.speed))
     console.print(f"report: {report / 'report.md'}", soft_wrap=True)
 
 
