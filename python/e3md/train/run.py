@@ -268,7 +268,7 @@ def _report(config: Config, data: TrainingData, record: RunRecord, console: Cons
         table.add_row(*row)
     console.print(table)
     console.print(str(record.speed))
-    console.print(f"report: {report / 'report.md'}")
+    console.print(f"report: {report / 'report.md'}", soft_wrap=True)
 
 
 def _summary(errors: Errors) -> dict[str, float]:
