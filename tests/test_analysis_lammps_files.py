@@ -74,6 +74,61 @@ def test_a_bad_line_is_named(tmp_path, row, message):
         read_trajectory(tmp_path / "md.dump")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("ATOMS\n3", "ATOMS\n1000000000000", r"3 of 1000000000000 atoms\) and left out"),
+        ("ATOMS\n3", "ATOMS\n" + "1" * 9000, r"NUMBER OF ATOMS is 111.*\.\.\., expected a whole"),
+        ("STEP\n0", "STEP\n" + "9" * 9000, r"TIMESTEP is 999.*\.\.\., expected a whole"),
+        ("TIME\n0", "TIME\nnan", "step 0: TIME is nan, expected a number"),
+        ("0 12", "0 1e300", "step 0: BOX BOUNDS of 1e\\+300 Å, expected less"),
+        ("0 12", "0 nan", "step 0: BOX BOUNDS of nan Å, expected less"),
+        ("0 12", "12 0", "step 0: BOX BOUNDS: the upper bound lies below"),
+        ("0 12", "0", "step 0: BOX BOUNDS: expected three lines of numbers"),
+        ("0 12", "0 0", r"frame 0 \(step 0\): the cell is periodic, but its volume is zero"),
+        ("0 12", "0 0.01", r"frame 0 \(step 0\): 3 atoms in 1e-06 Å³ are denser than any matter"),
+        ("pp pp pp\n0 12\n0 12\n0 12", "abc origin pp pp pp\n1 1 1 0\n1 1 1 0\n1 1 1 0",
+         "its volume is zero"),
+    ],
+)  # fmt: skip
+def test_sizes_that_no_run_has_are_named(tmp_path, old, new, message):
+    text = dump("id element xu yu zu", {"element": ("Li", "P", "S")})
+    (tmp_path / "md.dump").write_text(text.replace(old, new))
+    with pytest.raises(ValueError, match=f"md\\.dump: .*{message}") as error:
+        read_trajectory(tmp_path / "md.dump")
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, -2e9])
+def test_atoms_beyond_any_cell_are_named(tmp_path, value):
+    walk = WALK.copy()
+    walk[3, 1, 2] = value
+    message = r"frame 3 \(step 150\): atom 2 lies at .* the run has blown up"
+    (tmp_path / "md.dump").write_text(
+        dump("id element xu yu zu", {"element": ("Li", "P", "S")}, walk)
+    )
+    with pytest.raises(ValueError, match=message):
+        read_trajectory(tmp_path / "md.dump")
+
+
+def test_a_crowd_is_no_trajectory(tmp_path):
+    """Whatever its boundaries: the pairs of a crowd fill any memory."""
+    walk = np.random.default_rng(0).random((20, 60, 3))
+    names = {"element": 60 * ["Li"]}
+    text = dump("id element xu yu zu", names, walk, range(1, 61))
+    for box in ("pp pp pp", "ff ff ff"):
+        (tmp_path / "md.dump").write_text(text.replace("pp pp pp", box).replace("0 12", "0 1"))
+        with pytest.raises(ValueError, match=r"60 atoms in .* are denser than any matter"):
+            read_trajectory(tmp_path / "md.dump")
+
+
+@pytest.mark.parametrize("kind", ["0", "-1", "3", "9" * 9000])
+def test_types_without_an_element_are_named(tmp_path, kind):
+    (tmp_path / "md.dump").write_text(dump("id type xu yu zu", {"type": (kind, "1", "2")}))
+    with pytest.raises(ValueError, match=r"step 0: atom type .*, but only 2 elements given"):
+        read_trajectory(tmp_path / "md.dump", types=["Li", "P"])
+
+
 def extxyz(timestep):
     """As `dump extxyz` writes it."""
     lines = []

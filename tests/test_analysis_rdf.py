@@ -1,5 +1,7 @@
 """g(r): exact laws and an independent implementation."""
 
+import time
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -107,3 +109,15 @@ def test_a_molecule_has_no_density():
     atoms.pbc = (True, True, False)
     with pytest.raises(ValueError, match="three periodic directions"):
         radial_distribution(trajectory([atoms]))
+
+
+def test_a_cell_of_a_micrometer_costs_no_more_than_its_atoms():
+    """Empty space holds no bins."""
+    positions = np.array([[[0, 0, 0], [0, 0, 2.0], [5e3, 0, 0]]])
+    cells = np.eye(3)[None] * 1e4
+    lone = Trajectory(("Li", "Li", "S"), positions, cells, (True,) * 3, np.zeros(1))
+    start = time.monotonic()
+    rdf = radial_distribution(lone, r_max=5.0, n_bins=50)
+    assert time.monotonic() - start < 10
+    assert rdf.coordination["Li", "Li"][-1] == 1.0
+    assert rdf.coordination["Li", "S"][-1] == 0.0

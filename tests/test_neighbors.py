@@ -1,5 +1,7 @@
 """The neighbor list: equal to matscipy's, exact under its skin, linear in the number of atoms."""
 
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -140,6 +142,53 @@ def test_rebuilds_only_when_it_must() -> None:
     assert kept.n_rebuilds == 5
     kept.edges(positions[:1], cell * 0.7, [True, True, False])
     assert kept.n_rebuilds == 6
+
+
+CROWD = """
+import resource
+import numpy as np
+from e3md.neighbors import neighbor_list
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kB
+
+positions = np.random.default_rng(0).random((1_000_000, 3))
+before = peak()
+try:
+    neighbor_list(positions, np.eye(3), {pbc}, 5.0)
+except ValueError as error:
+    print(peak() - before, error)
+"""
+
+
+@pytest.mark.parametrize("pbc", [[True] * 3, [False] * 3])
+def test_a_million_atoms_in_an_angstrom_cost_no_memory(pbc: list[bool]) -> None:
+    """Their 10^12 pairs would; in a process of its own, whose peak is its own."""
+    code = CROWD.format(pbc=pbc)
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    )
+    grown, error = run.stdout.split(" ", 1)
+    assert "denser than any matter" in error
+    assert int(grown) < 400_000
+
+
+def test_what_is_dense_but_matter_has_neighbors() -> None:
+    """1.9 atoms per Å³, more than hydrogen at 5 TPa, and 2.2, which nothing has."""
+    for density, counted in ((1.9, True), (2.2, False)):
+        cell = np.eye(3) * density ** (-1 / 3)
+        if counted:
+            assert len(neighbor_list(np.zeros((1, 3)), cell, [True] * 3, 10.0)[0]) > 7000
+            continue
+        with pytest.raises(ValueError, match="denser than any matter"):
+            neighbor_list(np.zeros((1, 3)), cell, [True] * 3, 10.0)
+
+
+def test_a_cutoff_beyond_reason_is_named_in_a_crystal() -> None:
+    with pytest.raises(ValueError, match=r"for neighbors within 1000000.* check the cell"):
+        neighbor_list(np.zeros((1, 3)), np.eye(3) * 4.0, [True] * 3, 1e6)
+    pairs = neighbor_list([[0.0, 0, 0], [0, 0, 3]], np.zeros((3, 3)), [False] * 3, 1e6)[0]
+    assert len(pairs) == 2  # a molecule has no more than it has
 
 
 def test_linear_up_to_a_million_atoms() -> None:

@@ -133,6 +133,8 @@ def test_lists_within_lists_end_in_words(text: str, tmp_path: Path) -> None:
         ("model", "cutoff", 1e6),
         ("model", "radial_hidden", [10**9]),
         ("training", "threads", 10**6),
+        ("training", "devices", 10**6),
+        ("training", "num_nodes", 10**6),
         ("training", "members", 10**9),
         ("training", "batch_size", 10**18),
     ],

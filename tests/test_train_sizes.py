@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import yaml
 from ase import Atoms
+from ase.build import bulk, fcc111, graphene, molecule
 
 from e3md import E3Calculator
+from e3md.data.geometry import mean_pairs
 from e3md.data.read import DataKeys, read_frames
+from e3md.neighbors import neighbor_list
 from e3md.train import sizes
 from e3md.train.config import ConfigError, load_config
 from e3md.train.run import train
@@ -57,3 +60,27 @@ def test_a_crowd_has_no_neighbor_list(make_model) -> None:
     crowd = Atoms("Li50000", rng.random((50_000, 3)), cell=np.eye(3), pbc=True)
     with pytest.raises(ValueError, match="denser than any matter"):
         E3Calculator(make_model()).get_property("energy", crowd)
+
+
+def _periodic(atoms: Atoms, *directions: int) -> Atoms:
+    atoms.pbc = [d in directions for d in range(3)]
+    return atoms
+
+
+SHAPES = {
+    "crystal": bulk("Cu", cubic=True).repeat(2),
+    "layer": _periodic(graphene(size=(4, 4, 1), vacuum=5.0), 0, 1),
+    "slab": _periodic(fcc111("Al", (3, 3, 4), vacuum=5.0), 0, 1),
+    "wire": _periodic(Atoms("C8", [[0, 0, 1.3 * k] for k in range(8)], cell=[9, 9, 10.4]), 2),
+    "cluster": _periodic(bulk("Cu", cubic=True).repeat(3)),
+    "molecule": molecule("C60"),
+}
+
+
+@pytest.mark.parametrize("cutoff", [4.0, 8.0, 20.0])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_pairs_are_those_of_the_shape(shape: str, cutoff: float) -> None:
+    """Of thin and small structures most of the sphere is empty: no reason to refuse them."""
+    atoms = SHAPES[shape]
+    pairs = len(neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)[0])
+    assert 0.5 * pairs < mean_pairs(atoms, cutoff) < 2.5 * pairs

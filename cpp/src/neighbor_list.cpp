@@ -148,7 +148,8 @@ void NeighborList::rebuild(const Structure& structure) {
   if (structure.n > INT32_MAX) throw Error("a neighbor list holds at most 2147483647 atoms");
   for (int64_t k = 0; k < 3 * structure.n; ++k)
     if (std::abs(structure.positions[k]) > kLargest)
-      throw Error("atom " + std::to_string(k / 3) + " lies more than 1e9 Å from the origin");
+      throw Error("atom " + std::to_string(k / 3) +
+                  " lies more than 1e9 Å from the origin: check the positions");
   positions_.assign(structure.positions, structure.positions + 3 * structure.n);
   const Bins bins = make_bins(structure);
   list_images();

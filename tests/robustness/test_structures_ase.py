@@ -76,6 +76,21 @@ def test_bad_cell(cell: np.ndarray, pbc: object, calculator: E3Calculator) -> No
         calculator.get_property("energy", Atoms("Li", cell=cell, pbc=pbc))
 
 
+@pytest.mark.parametrize("pbc", [False, True])
+@pytest.mark.parametrize("far", [1e300, -1e308, 2e9])
+def test_position_beyond_any_cell(far: float, pbc: bool, calculator: E3Calculator) -> None:
+    atoms = random_structure(8, seed=1, pbc=pbc)
+    atoms.positions[5, 2] = far
+    with pytest.raises(ValueError, match="atom 5 lies more than 1e9 Å from the origin: check"):
+        calculator.get_property("forces", atoms)
+
+
+@pytest.mark.parametrize("long", [1e300, 2e9])
+def test_cell_beyond_any_other(long: float, calculator: E3Calculator) -> None:
+    with pytest.raises(ValueError, match="more than 1e9 Å: check the cell"):
+        calculator.get_property("stress", Atoms("Li", cell=[5.0, long, 5.0], pbc=True))
+
+
 @pytest.mark.parametrize("distance", [0.0, 9e-4])
 def test_coincident_atoms(distance: float, calculator: E3Calculator) -> None:
     atoms = Atoms("Li3", [[0, 0, 0], [2, 0, 0], [2 + distance, 0, 0]])

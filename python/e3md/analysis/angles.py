@@ -5,11 +5,11 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
-from matscipy.neighbours import neighbour_list
 
 from e3md.analysis.periodic import FloatArray
 from e3md.analysis.rdf import RadialDistribution
 from e3md.analysis.trajectory import Trajectory
+from e3md.neighbors import neighbor_list
 
 BOND = 1.3  # times the sum of covalent radii: longest bond
 
@@ -84,9 +84,8 @@ def angle_distribution(
     same = triple[0] == triple[2] and cutoffs[0] == cutoffs[1]
     histogram = np.zeros(n_bins)
     for positions, cell in zip(trajectory.positions, trajectory.lattices(), strict=True):
-        i, j, d, vectors = neighbour_list(
-            "ijdD", positions=positions, cell=cell, pbc=trajectory.pbc, cutoff=max(cutoffs)
-        )
+        i, j, _, vectors = neighbor_list(positions, cell, trajectory.pbc, max(cutoffs))
+        d = np.linalg.norm(vectors, axis=1)
         units = vectors / d[:, None]
         bond_a = centers[i] & ends_a[j] & (d <= cutoffs[0])
         bond_c = centers[i] & ends_c[j] & (d <= cutoffs[1])

@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from ase import Atoms
 
 from e3md.analysis.frames import Frame
 from e3md.analysis.one_run import check_jumps, one_run, wrapped_without_cell
 from e3md.analysis.periodic import FloatArray, changes_of_basis, lattices, unwrap
 from e3md.analysis.trajectory import Trajectory
+from e3md.data.geometry import room
 
 MAX_NAMED = 10  # atoms in a message
 _UNCERTAIN = 0.4  # of a cell vector, by which an atom steps
 _RARE = 1e-3  # of all steps
+_LARGEST = 1e9  # Å, of a position
+_DENSEST = 2.0  # atoms per Å³; hydrogen at 10 TPa
+_FLAT = 1e-12  # volume over the product of the edges that counts as none
 
 
 def assemble(
@@ -27,12 +32,14 @@ def assemble(
         notes: what was found in reading.
 
     Raises:
-        ValueError: frames of two runs, or of different atoms.
+        ValueError: frames of two runs, of different atoms, or of positions and cells that no run has.
     """
     if not frames:
         raise ValueError(f"{name}: no frames{f' ({notes[0]})' if notes else ''}")
+    _check_positions(frames, name)
     frames, found = one_run(frames, name)
     _check_same_atoms(frames, name)
+    _check_cells(frames, name)
     first = frames[0]
     cells = np.array([frame.cell for frame in frames])
     positions = np.array([frame.positions for frame in frames])
@@ -71,6 +78,37 @@ def _uncertain_images(
         f"first from {frames[frame].label} on): which image is theirs is a guess, and MSD and D "
         "are too small; write frames more often, or unwrapped (xu yu zu, or ix iy iz)"
     ]
+
+
+def _check_positions(frames: Sequence[Frame], name: str) -> None:
+    for frame in frames:
+        bad = ~(np.abs(frame.positions) <= _LARGEST).all(axis=1)
+        if bad.any():
+            row = int(bad.argmax())
+            x, y, z = frame.positions[row]
+            raise ValueError(
+                f"{name}: {frame.label}: atom {frame.ids[row]} lies at {x:.3g} {y:.3g} {z:.3g} Å: "
+                "the run has blown up, or the file is damaged; analyze the frames before it"
+            )
+
+
+def _check_cells(frames: Sequence[Frame], name: str) -> None:
+    """Cells with a volume, and room in them for the atoms: the pairs of a crowd fill any memory."""
+    pbc = frames[0].pbc
+    cells = lattices(np.array([frame.cell for frame in frames]), pbc)
+    volumes = np.abs(np.linalg.det(cells))
+    flat = ~(volumes > _FLAT * np.linalg.norm(cells, axis=2).prod(axis=1))
+    if flat.any():
+        label = frames[int(flat.argmax())].label
+        raise ValueError(f"{name}: {label}: the cell is periodic, but its volume is zero")
+    smallest = frames[int(volumes.argmin())]
+    n_atoms = len(smallest.ids)
+    free = room(Atoms(positions=smallest.positions, cell=smallest.cell, pbc=pbc))
+    if n_atoms > _DENSEST * free:
+        raise ValueError(
+            f"{name}: {smallest.label}: {n_atoms} atoms in {free:.3g} Å³ are denser than any "
+            "matter: the cell or the unit of its lengths is wrong"
+        )
 
 
 def _check_same_atoms(frames: Sequence[Frame], name: str) -> None:

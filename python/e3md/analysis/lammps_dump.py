@@ -160,8 +160,6 @@ class _Reader:
         ids, order = self._ids(columns)
         symbols = self._symbols(columns, order)
         positions, unwrapped = self._positions(columns, low, cell)
-        if (np.abs(positions) > _LARGEST).any():
-            raise self._error(f"positions of {np.abs(positions).max():.3g} Å")
         # the corner of a shrink-wrapped direction moves with the atoms and is no reference point
         positions = (positions - np.where(pbc, low, 0.0))[order]
         return Frame(label, self._step, "step", ps, cell, pbc, ids, symbols, positions, unwrapped)
@@ -178,9 +176,12 @@ class _Reader:
         if self._units is None or time is None:
             return None
         try:
-            return float(time) * _TIME_PS[self._units]
+            ps = float(time) * _TIME_PS[self._units]
         except ValueError:
-            raise self._error(f"TIME is {brief(time)}, expected a number") from None
+            ps = np.nan
+        if not np.isfinite(ps):
+            raise self._error(f"TIME is {brief(time)}, expected a number")
+        return ps
 
     def _box(self, sections: _Sections) -> tuple[FloatArray, FloatArray, tuple[bool, bool, bool]]:
         """Corner (3,) Å, cell (3, 3) Å and periodic directions."""
@@ -190,9 +191,9 @@ class _Reader:
             raise self._error("BOX BOUNDS: expected three lines of numbers") from None
         largest = max(np.abs(cell).max(), np.abs(low).max())
         if not largest < _LARGEST:
-            raise self._error(f"BOX BOUNDS of {largest:.3g} Å")
-        if not np.any(cell[list(pbc)], axis=1).all():
-            raise self._error("BOX BOUNDS: periodic in a direction without extent")
+            raise self._error(f"BOX BOUNDS of {largest:.3g} Å, expected less than {_LARGEST:g} Å")
+        if (np.diag(cell) < 0).any() and sections.found["BOX BOUNDS"][0].split()[2:3] != ["abc"]:
+            raise self._error("BOX BOUNDS: the upper bound lies below the lower one")
         return low, cell, pbc
 
     def _cut(self, sections: _Sections) -> None:
@@ -241,7 +242,8 @@ class _Reader:
             )
         positions = self._numbers(columns, keys, float)
         if fractional:
-            positions = positions @ cell + low
+            with np.errstate(over="ignore", invalid="ignore"):  # such positions are refused by name
+                positions = positions @ cell + low
         if not unwrapped and all(key in columns for key in _IMAGES):
             return positions + self._numbers(columns, _IMAGES, np.int64) @ cell, True
         return positions, unwrapped
@@ -278,10 +280,13 @@ class _Reader:
         return label
 
     def _element(self, label: str) -> str:
-        if self._types is not None and label.isdigit():
-            if int(label) > len(self._types):
-                raise self._error(f"atom type {label}, but only {len(self._types)} elements given")
-            label = self._types[int(label) - 1]
+        if self._types is not None and re.fullmatch(r"-?[0-9]+", label):
+            number = int(label) if len(label) < 10 else -1
+            if not 1 <= number <= len(self._types):
+                raise self._error(
+                    f"atom type {brief(label)}, but only {len(self._types)} elements given"
+                )
+            label = self._types[number - 1]
         match = _ELEMENT.match(label)
         symbol = _ISOTOPES.get(match[1], match[1]) if match else ""
         if symbol not in chemical_symbols[1:]:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 import numpy as np
-from matscipy.neighbours import neighbour_list
 
 from e3md.analysis.periodic import FloatArray
 from e3md.analysis.trajectory import Trajectory
+from e3md.neighbors import neighbor_list
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ def _pair_counts(
     edges: FloatArray,
 ) -> FloatArray:
     """(n_kinds, n_kinds, n_bins): ordered pairs of one frame in each bin."""
-    i, j, d = neighbour_list("ijd", positions=positions, cell=cell, pbc=pbc, cutoff=edges[-1])
+    i, j, _, vectors = neighbor_list(positions, cell, pbc, float(edges[-1]))
+    d = np.linalg.norm(vectors, axis=1)
     n_kinds, n_bins = kind_of.max() + 1, len(edges) - 1
     bins = np.minimum((d * (n_bins / edges[-1])).astype(np.int64), n_bins - 1)
     flat = (kind_of[i] * n_kinds + kind_of[j]) * n_bins + bins

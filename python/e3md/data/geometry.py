@@ -62,6 +62,25 @@ def room(atoms: Atoms) -> float:
     return float(abs(np.linalg.det(cell)) * np.prod(extent))
 
 
+def mean_pairs(atoms: Atoms, cutoff: float) -> float:
+    """Neighbor pairs, in both directions, as if the atoms filled their room evenly.
+
+    Of the sphere around an atom counts what lies in the room: beyond a layer, a wire or a molecule
+    there is nothing.
+
+    Args:
+        atoms: in a cell of some volume where periodic.
+        cutoff: Å.
+    """
+    periodic = atoms.cell.array[atoms.pbc]
+    extent = np.sqrt(abs(np.linalg.det(periodic @ periodic.T)))  # 1, Å, Å² or Å³
+    ball = (1.0, 2 * cutoff, np.pi * cutoff**2, 4 / 3 * np.pi * cutoff**3)
+    neighbors = len(atoms) * min(ball[3] / room(atoms), ball[len(periodic)] / extent)
+    if not len(periodic):
+        neighbors = min(neighbors, len(atoms) - 1.0)
+    return float(len(atoms) * neighbors)
+
+
 def closest_pair(atoms: Atoms) -> tuple[int, int, float, float] | None:
     """Of all pairs nearer than half the sum of their covalent radii, the one furthest below.
 

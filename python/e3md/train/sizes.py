@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-import numpy as np
 from e3nn.o3 import Irreps
 
-from e3md.data.geometry import room
+from e3md.data.geometry import mean_pairs
 from e3md.data.packed import machine_memory
 from e3md.data.read import Frame
 from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig
@@ -33,22 +32,13 @@ def check_sizes(config: Config, frames: Iterable[Frame], n_species: int) -> None
         ConfigError: naming model.cutoff, or model.
     """
     cutoff = config.model.cutoff
-    edges = sum(_edges(frame, cutoff) for frame in frames)
+    edges = sum(mean_pairs(frame.atoms, cutoff) for frame in frames)
     _check(
         _EDGE * edges,
         f"model.cutoff: about {edges:.2g} neighbor pairs within {cutoff:g} Å take",
     )
     weights = _least_weights(config.model, n_species)
     _check(_WEIGHT * weights, f"model: {weights:.2g} weights and more take in training")
-
-
-def _edges(frame: Frame, cutoff: float) -> float:
-    """Neighbor pairs at the mean density; of a molecule no more than it has."""
-    n_atoms = len(frame.atoms)
-    sphere = 4 / 3 * np.pi * cutoff**3
-    if not frame.atoms.pbc.any():
-        return n_atoms * min(n_atoms - 1.0, n_atoms * sphere / room(frame.atoms))
-    return float(n_atoms**2 * sphere / room(frame.atoms))
 
 
 def _least_weights(model: ModelConfig, n_species: int) -> float:
