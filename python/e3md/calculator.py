@@ -1,5 +1,6 @@
 """ASE calculator over the C++ Potential."""
 
+import logging
 import os
 import warnings
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 import e3md.ops  # noqa: F401  loads libe3md before _core asks for it
-from e3md._core import NeighborList, Potential
+from e3md._core import Metadata, NeighborList, Potential, Training
 from e3md.neighbors import cell_volume
 from e3md.paths import expand
 
@@ -23,8 +24,13 @@ from e3md.paths import expand
 # would wait for them forever; with one thread it never asks for them.
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
+_log = logging.getLogger("e3md")
 _NEED_VOLUME = {"stress", "stresses"}
 _OF_COMMITTEES: tuple[Literal["energy_std"], Literal["forces_std"]] = ("energy_std", "forces_std")
+
+
+class StressNotTrained(UserWarning):
+    """A stress was asked of a model that learned energies and forces alone."""
 
 
 class E3Calculator(Calculator):
@@ -38,6 +44,9 @@ class E3Calculator(Calculator):
     The file of a committee gives means over its members, and with every evaluation also
     `energy_std` (eV, of the whole structure) and `forces_std` ((n_atoms, 3) eV/Å, by component): the
     standard deviation over the members, sqrt(⟨(v - ⟨v⟩)²⟩).
+
+    How good the model is goes to the log "e3md" (level INFO). A file of an unfinished training is
+    warned of, and once a calculator a stress that was never trained (StressNotTrained).
 
     Args:
         model: model file.
@@ -59,8 +68,7 @@ class E3Calculator(Calculator):
         super().__init__()
         path = str(expand(model).resolve())
         potential = Potential(path, device, dtype)
-        if potential.metadata.remark:
-            warnings.warn(potential.metadata.remark, stacklevel=2)
+        _announce(potential.metadata)
         self._set_up(potential, (path, device, dtype, skin))
 
     def _set_up(self, potential: Potential, arguments: tuple[Any, ...]) -> None:
@@ -71,6 +79,7 @@ class E3Calculator(Calculator):
         self._neighbor_list = NeighborList(potential.metadata.cutoff, arguments[-1])
         self._numbers: NDArray[np.integer] = np.zeros(0, dtype=int)
         self._types: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._stress_told = False  # that it was never trained
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._arguments
@@ -98,9 +107,29 @@ class E3Calculator(Calculator):
         return self._potential.metadata.members
 
     @property
+    def training(self) -> Training:
+        """What the file says of its training, in words."""
+        return self._potential.metadata.training
+
+    @property
     def dtype(self) -> str:
         """Arithmetic of the network, "float32" or "float64"."""
         return self._potential.dtype
+
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        """A result; called by ASE. Warns once where a stress is asked for that was never trained.
+
+        Writers of trajectories ask for all there is without allow_calculation: nobody uses that yet.
+        """
+        if name in _NEED_VOLUME and allow_calculation and not self._stress_told:
+            self._stress_told = True
+            metadata = self._potential.metadata
+            line = metadata.training.stress_warning(metadata.path)
+            if line:
+                warnings.warn(line, StressNotTrained, stacklevel=3)
+        return super().get_property(name, atoms, allow_calculation)
 
     def calculate(
         self,
@@ -165,6 +194,15 @@ class E3Calculator(Calculator):
             self._types = np.array([type_of[n] for n in atoms.numbers], dtype=np.int64)
             self._numbers = atoms.numbers.copy()
         return self._types, atoms.positions, atoms.cell.array, atoms.pbc, self._neighbor_list
+
+
+def _announce(metadata: Metadata) -> None:
+    """How good the model is, to the log; a warning where it should not be relied on as it is."""
+    known = metadata.training
+    _log.info("%s: %s. Learned: %s", metadata.path, known.quality, known.learned)
+    for line in (metadata.remark, known.unfinished_warning(metadata.path)):
+        if line:
+            warnings.warn(line, stacklevel=3)
 
 
 def _no_volume(wanted: Sequence[str], atoms: Atoms) -> str:
