@@ -105,9 +105,8 @@ def _stress_slope(frames: Sequence[Compared]) -> Slope | None:
     pairs = [f.stress for f in frames if f.stress is not None]
     if not pairs:
         return None
-    return _through_zero(
-        *(np.concatenate([p[k].ravel() for p in pairs]) for k in (0, 1)), len(pairs)
-    )
+    predicted, label = (np.concatenate([p[k].ravel() for p in pairs]) for k in (0, 1))
+    return _through_zero(predicted, label, len(pairs))
 
 
 def _energy_slope(frames: Sequence[Compared]) -> Slope | None:

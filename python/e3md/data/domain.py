@@ -73,13 +73,11 @@ def _temperature(frame: Frame) -> float | None:
     """K: what the comment line says, else that of the velocities; None where there is neither."""
     atoms = frame.atoms
     for key, value in atoms.info.items():
-        if str(key).lower() in _KEYS and np.isscalar(value) and _is_kelvin(value):
-            return float(value)
+        if str(key).lower() in _KEYS and isinstance(value, int | float | np.number):
+            kelvin = float(value)
+            if 0 < kelvin < _HOTTEST:
+                return kelvin
     kinetic = atoms.get_kinetic_energy() if atoms.has("momenta") else 0.0
     freedom = 3 * (len(atoms) - 1)
     found = 2 * kinetic / (freedom * kB) if freedom else 0.0
     return found if 0 < found < _HOTTEST else None
-
-
-def _is_kelvin(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and 0 < float(value) < _HOTTEST
