@@ -147,8 +147,7 @@ Training read_training(const json& root) {
   const json& stress = member(training, "stress_learned");
   found.periodic = member(training, "periodic") == json(true);
   found.stress_untrained = stress.is_boolean() && !stress.get<bool>();
-  if (stress.is_boolean() || !closest(training).empty())
-    found.learned = learned(training);
+  if (stress.is_boolean() || !closest(training).empty()) found.learned = learned(training);
   return found;
 }
 
