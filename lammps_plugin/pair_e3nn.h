@@ -47,6 +47,8 @@ class PairE3nn : public Pair {
   void allocate();
   void check_type_masses();
   void announce(double warm_up_seconds);
+  void warn_of_stress();
+  std::string user_of_virial() const;
   std::string missing_types() const;
   std::string hidden_neighbors() const;
   std::string types_text() const;
@@ -75,8 +77,9 @@ class PairE3nn : public Pair {
   std::set<std::pair<int, int>> given_;  ///< pairs of types that LAMMPS asked a cutoff for
   std::string unusual_masses_;           ///< that the user was told of
   bool warm_ = false;
-  bool compared_ = false;   ///< with pair_style zbl
-  bigint last_build_ = -1;  ///< neighbor-list build that the ghosts' owners belong to
+  bool compared_ = false;     ///< with pair_style zbl
+  bool stress_told_ = false;  ///< that stress was never trained
+  bigint last_build_ = -1;    ///< neighbor-list build that the ghosts' owners belong to
 };
 
 }  // namespace LAMMPS_NS

@@ -5,6 +5,7 @@
 
 #include "atom.h"
 #include "comm.h"
+#include "compute.h"
 #include "device.h"
 #include "e3md/error.h"
 #include "e3md/runtime.h"
@@ -100,6 +101,7 @@ void PairE3nn::load(const std::string& path) {
   }));
   warm_ = false;
   compared_ = false;
+  stress_told_ = false;
   last_build_ = -1;
 }
 
@@ -131,6 +133,7 @@ void PairE3nn::init_style() {
   deviations_of_ = modify->get_compute_by_style("^e3nn/std$");
   if (!warm_) announce(warm_up(*potential_));
   warm_ = true;
+  warn_of_stress();
 }
 
 void PairE3nn::check_type_masses() {
@@ -152,7 +155,9 @@ void PairE3nn::check_type_masses() {
 void PairE3nn::announce(double warm_up_seconds) {
   const e3md::Metadata& metadata = potential_->metadata();
   if (comm->me) return;
-  if (!metadata.remark.empty()) error->warning(FLERR, "pair_style e3nn: {}", metadata.remark);
+  for (const std::string& line :
+       {metadata.remark, metadata.training.unfinished_warning(metadata.path)})
+    if (!line.empty()) error->warning(FLERR, "pair_style e3nn: {}", line);
   utils::logmesg(lmp,
                  "pair_style e3nn\n"
                  "  model      {} ({}{}, {} layers, written by e3md {})\n"
@@ -162,12 +167,36 @@ void PairE3nn::announce(double warm_up_seconds) {
                  "  dtype      {}\n"
                  "  device     {}\n"
                  "  ranks      {} with {} thread(s) each\n"
-                 "  warm-up    {:.2f} s\n",
+                 "  warm-up    {:.2f} s\n"
+                 "  training   {}\n"
+                 "  learned    {}\n",
                  metadata.path, members_text(metadata.members), metadata.architecture,
                  metadata.n_layers, metadata.e3md_version, sha256_of_file(metadata.path),
                  types_text(), metadata.cutoff, metadata.cutoff / units_.length,
                  potential_->dtype(), potential_->device(), comm->nprocs, e3md::n_threads(),
-                 warm_up_seconds);
+                 warm_up_seconds, metadata.training.quality, metadata.training.learned);
+}
+
+/// Once per model. Thermo output of the pressure asks for no warning: nothing moves by it, and the
+/// lines of announce() say what was learned.
+void PairE3nn::warn_of_stress() {
+  const e3md::Metadata& metadata = potential_->metadata();
+  if (stress_told_ || !metadata.training.stress_untrained) return;
+  const std::string user = user_of_virial();
+  if (user.empty()) return;
+  stress_told_ = true;
+  if (comm->me == 0)
+    error->warning(FLERR, "pair_style e3nn: {} uses the pressure, and {}", user,
+                   metadata.training.stress_warning(metadata.path));
+}
+
+/// A compute of pressures or atomic stresses beside that of thermo output: barostats and fix
+/// box/relax make one of their own. "" if there is none.
+std::string PairE3nn::user_of_virial() const {
+  for (const Compute* compute : modify->get_compute_list())
+    if ((compute->pressflag || compute->pressatomflag) && std::strcmp(compute->id, "thermo_press"))
+      return std::string("compute ") + compute->id + " (" + compute->style + ")";
+  return "";
 }
 
 std::string PairE3nn::types_text() const {

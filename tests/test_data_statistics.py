@@ -61,7 +61,8 @@ def test_least_squares_finds_the_energies_of_an_additive_set(frames: list[Frame]
     ]
     reference = reference_energies(additive, [])
     assert dict(zip(reference.species, reference.e0s, strict=True)) == pytest.approx(e0)
-    assert reference.source == "least squares over compositions"
+    assert reference.source == "least squares over compositions (condition number 4.18)"
+    assert reference.remark == ""
     statistics = collect_statistics(additive, reference, [100] * len(additive))
     assert statistics.shift == pytest.approx(0, abs=1e-9)
 
@@ -86,3 +87,50 @@ def test_isolated_atoms_of_real_data_sets(data_dir: Path) -> None:
         frames = read_frames([data_dir / name / "isolated_atoms.xyz"], DataKeys())
         assert len(isolated_energies(frames)) == n_species
         assert all(f.isolated for f in frames)
+
+
+def _molecules(frames: list[Frame], formulas: list[str], energies: list[float]) -> list[Frame]:
+    atoms = [Atoms(formula) for formula in formulas]
+    chosen = zip(atoms, energies, strict=True)
+    return [replace(frames[0], atoms=a, forces=np.zeros((len(a), 3)), energy=e) for a, e in chosen]
+
+
+def test_energies_of_one_formula_are_said_to_be_no_energies_of_atoms(frames: list[Frame]) -> None:
+    """What the sum leaves open is said; its consequence and a remedy, too."""
+    found = reference_energies(_molecules(frames, ["H2O", "H4O2"], [-468.0, -936.0]), [])
+    assert found.e0s == pytest.approx((-187.2, -93.6))
+    for words in ("E0 of H O:", "H2O", "dissociation", "other compositions", "isolated atom"):
+        assert words in found.remark
+
+
+def test_elements_that_one_formula_does_not_hide_are_not_named(frames: list[Frame]) -> None:
+    """Oxygen is told by the frames of oxygen; carbon and nitrogen come together only."""
+    formulas, energies = ["O2", "OCN", "O2CN"], [-10.0, -20.0, -25.0]
+    found = reference_energies(_molecules(frames, formulas, energies), [])
+    assert found.remark.startswith("E0 of C N:")
+    assert dict(zip(found.species, found.e0s, strict=True))["O"] == pytest.approx(-5.0)
+
+
+def test_what_compositions_leave_open_does_not_change_what_is_learned(frames: list[Frame]) -> None:
+    """Any numbers that vanish over the formula may be added to E0s: shift and residuals stay."""
+    molecules = _molecules(frames, ["H2O", "H4O2"], [-468.0, -937.0])
+    found = reference_energies(molecules, [])
+    other = replace(found, e0s=(found.e0s[0] + 173.6, found.e0s[1] - 2 * 173.6))
+    one, two = (collect_statistics(molecules, r, [2, 12]) for r in (found, other))
+    assert (one.shift, one.scale) == pytest.approx((two.shift, two.scale))
+
+
+def test_e0s_that_compositions_hardly_tell_have_their_error_named(frames: list[Frame]) -> None:
+    rng = np.random.default_rng(0)
+    exact = {"H": -13.6, "O": -430.0}
+    near = ["H128O64", "H127O64", "H128O63"] * 4
+    far = ["H128O64", "H2", "O2"] * 4
+    for formulas, words in ((near, "E0 of H ± "), (far, "")):
+        energies = [
+            sum(exact[s] for s in Atoms(f).symbols) + len(Atoms(f)) * rng.normal(0, 0.1)
+            for f in formulas
+        ]
+        found = reference_energies(_molecules(frames, formulas, energies), [])
+        assert found.remark.startswith(words)
+        assert bool(found.remark) == bool(words)
+        assert "condition number" in found.source

@@ -146,6 +146,15 @@ PYBIND11_MODULE(_core, m) {
       .def_property_readonly("skin", &e3md::NeighborList::skin)
       .def_property_readonly("n_rebuilds", &e3md::NeighborList::n_rebuilds);
 
+  py::class_<e3md::Training>(m, "Training")
+      .def_readonly("quality", &e3md::Training::quality)
+      .def_readonly("learned", &e3md::Training::learned)
+      .def_readonly("unfinished", &e3md::Training::unfinished)
+      .def_readonly("periodic", &e3md::Training::periodic)
+      .def_readonly("stress_untrained", &e3md::Training::stress_untrained)
+      .def("unfinished_warning", &e3md::Training::unfinished_warning, "path"_a)
+      .def("stress_warning", &e3md::Training::stress_warning, "path"_a);
+
   py::class_<e3md::Metadata>(m, "Metadata")
       .def_readonly("format_version", &e3md::Metadata::format_version)
       .def_readonly("e3md_version", &e3md::Metadata::e3md_version)
@@ -157,6 +166,7 @@ PYBIND11_MODULE(_core, m) {
       .def_readonly("n_layers", &e3md::Metadata::n_layers)
       .def_readonly("exchange_width", &e3md::Metadata::exchange_width)
       .def_readonly("members", &e3md::Metadata::members)
+      .def_readonly("training", &e3md::Metadata::training)
       .def_readonly("json", &e3md::Metadata::json)
       .def_readonly("path", &e3md::Metadata::path)
       .def_readonly("remark", &e3md::Metadata::remark)

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "e3md/error.h"
+#include "read_training.h"
 
 namespace e3md {
 namespace {
@@ -115,6 +116,7 @@ Metadata parse_metadata(const std::string& text, const std::string& path) {
   data.members = read.integer_or("members", 1, 1);  // files of e3md 0.1.0 may lack it
   read.require("units", {{"energy", "eV"}, {"length", "Å"}});
   data.zbl = root.value(json::json_pointer("/hyperparameters/zbl"), json(false)) == true;
+  data.training = read_training(root);
   data.json = text;
   data.path = path;
   return data;

@@ -1,5 +1,6 @@
 """ASE calculator over the C++ Potential."""
 
+import logging
 import os
 import warnings
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from numpy.typing import NDArray
 
 import e3md.ops  # noqa: F401  loads libe3md before _core asks for it
-from e3md._core import NeighborList, Potential
+from e3md._core import Metadata, NeighborList, Potential, Training
 from e3md.loaded import load_potential
 from e3md.neighbors import cell_volume
 from e3md.paths import expand
@@ -27,10 +28,15 @@ from e3md.threads import suited_to
 # would wait for them forever; with one thread it never asks for them.
 os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
+_log = logging.getLogger("e3md")
 _NEED_VOLUME = {"stress", "stresses"}
 _OF_COMMITTEES: tuple[Literal["energy_std"], Literal["forces_std"]] = ("energy_std", "forces_std")
 # Shared or made anew in copies; the last is a method that ASE binds to the calculator it belongs to.
 _NOT_CARRIED = {"_potential", "_neighbor_list", "get_spin_polarized"}
+
+
+class StressNotTrained(UserWarning):
+    """A stress was asked of a model that learned energies and forces alone."""
 
 
 class E3Calculator(Calculator):
@@ -48,6 +54,9 @@ class E3Calculator(Calculator):
     Copies (copy.copy, copy.deepcopy, pickle) keep the results. All calculators of a process on one
     file share the potential, in memory once. One calculator belongs to one thread at a time, as
     its results and its neighbor list change; copies may run in threads of their own at once.
+
+    How good the model is goes to the log "e3md" (level INFO). A file of an unfinished training is
+    warned of, and once a calculator a stress that was never trained (StressNotTrained).
 
     Args:
         model: model file.
@@ -76,8 +85,7 @@ class E3Calculator(Calculator):
         super().__init__()
         path, dtype = str(expand(model).resolve()), _one_dtype(dtype, default_dtype)
         potential = load_potential(path, device, dtype)
-        if potential.metadata.remark:
-            warnings.warn(potential.metadata.remark, stacklevel=2)
+        _announce(potential.metadata)
         self._set_up(potential, (path, device, dtype, skin))
 
     def _set_up(self, potential: Potential, arguments: tuple[Any, ...]) -> None:
@@ -88,6 +96,7 @@ class E3Calculator(Calculator):
         self._neighbor_list = NeighborList(potential.metadata.cutoff, arguments[-1])
         self._numbers: NDArray[np.integer] = np.zeros(0, dtype=int)
         self._types: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._stress_told = False  # that it was never trained
 
     def _carried(self) -> dict[str, Any]:
         """What a copy takes along: all but what it shares or has to have of its own."""
@@ -129,9 +138,29 @@ class E3Calculator(Calculator):
         return self._potential.metadata.members
 
     @property
+    def training(self) -> Training:
+        """What the file says of its training, in words."""
+        return self._potential.metadata.training
+
+    @property
     def dtype(self) -> str:
         """Arithmetic of the network, "float32" or "float64"."""
         return self._potential.dtype
+
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        """A result; called by ASE. Warns once where a stress is asked for that was never trained.
+
+        Writers of trajectories ask for all there is without allow_calculation: nobody uses that yet.
+        """
+        if name in _NEED_VOLUME and allow_calculation and not self._stress_told:
+            self._stress_told = True
+            metadata = self._potential.metadata
+            line = metadata.training.stress_warning(metadata.path)
+            if line:
+                warnings.warn(line, StressNotTrained, stacklevel=3)
+        return super().get_property(name, atoms, allow_calculation)
 
     def calculate(
         self,
@@ -229,6 +258,15 @@ def _one_dtype(dtype: str | None, default_dtype: str | None) -> str | None:
         f"dtype={dtype!r} and default_dtype={default_dtype!r} are two names of one thing, the "
         "arithmetic of the network: give one of them"
     )
+
+
+def _announce(metadata: Metadata) -> None:
+    """How good the model is, to the log; a warning where it should not be relied on as it is."""
+    known = metadata.training
+    _log.info("%s: %s. Learned: %s", metadata.path, known.quality, known.learned)
+    for line in (metadata.remark, known.unfinished_warning(metadata.path)):
+        if line:
+            warnings.warn(line, stacklevel=3)
 
 
 def _no_volume(wanted: Sequence[str], atoms: Atoms) -> str:

@@ -16,6 +16,7 @@ from e3md.data.read import DataKeys, Frame, read_frames
 from e3md.data.sources import expand_globs, short_names
 from e3md.errors import Compared, Errors, collect_errors, error_rows
 from e3md.files import write_text
+from e3md.label_slopes import label_remarks
 
 
 class FileErrors(Errors):
@@ -35,7 +36,8 @@ def evaluate(
     """Evaluate every frame of one or several files, print tables, optionally write JSON and plots.
 
     Frames may have energies or forces alone. With several files there is a table for each and one
-    for all, which is what is returned and drawn.
+    for all, which is what is returned and drawn. Labels that are predictions but for a factor or an
+    offset, which is a unit, a sign or a reference and no error of the model, get a line.
 
     dtype: "float32" or "float64", arithmetic of the network; default: the file's.
 
@@ -55,6 +57,8 @@ def evaluate(
     compared = [_compare(calculator, frame) for frame in watched]
     errors = _collect(frames, compared, names)
     _print(errors, model, names.values(), console)
+    for line in label_remarks(compared):
+        console.print(f"[yellow]warning:[/] {escape(line)}", soft_wrap=True)
     if json_path:
         write_text(json_path, errors.model_dump_json(indent=2) + "\n")
     for picture in _draw(compared, errors, plots_dir) if plots_dir else []:

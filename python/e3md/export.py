@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from e3md import __version__
+from e3md.data.domain import Domain
 from e3md.data.statistics import Statistics
 from e3md.files import write_bytes
 from e3md.fused.committee import tabulated_committee
@@ -39,13 +40,15 @@ class DataFile(BaseModel):
     n_configurations: int
 
 
-class TrainingRecord(BaseModel):
-    """Where a model's weights come from."""
+class TrainingRecord(Domain):
+    """Where a model's weights come from; cpp/src/training.cpp says it in logs."""
 
-    model_config = ConfigDict(frozen=True)
-    data: list[DataFile] = []
+    data: list[DataFile] = Field(default=[])
     seed: int = 0
-    test_errors: dict[str, float] = {}
+    # as in forces_mae, energy_per_atom_rmse: eV, eV/Å, eV/Å³; empty where there are none
+    valid_errors: dict[str, float] = Field(default={})
+    test_errors: dict[str, float] = Field(default={})
+    e0_source: str = ""  # how the reference energies were found
     converted_from: str = ""
     shortest_distance: float | None = None  # Å, of the closest atoms in all sets
     state: str = ""  # FINISHED, or UNFINISHED and how far it got; empty where it is not known

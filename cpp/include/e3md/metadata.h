@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "e3md/training.h"
+
 namespace e3md {
 
 /// Newest model-file format this build reads.
@@ -21,6 +23,7 @@ struct Metadata {
   int exchange_width = 0;            ///< largest number of features a ghost_exchange moves per atom
   int members = 1;                   ///< models whose mean the file gives; more than 1: a committee
   bool zbl = false;                  ///< the model holds the ZBL repulsion
+  Training training;                 ///< what it learned, how well
   std::string json;                  ///< the whole text, for display
   std::string path;                  ///< of the model file, for messages
   std::string remark;  ///< a line for the user on what the file does not vouch for, or ""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from e3md.calculator import StressNotTrained
 from e3md.check.cost import memory, speed
 from e3md.check.derivatives import forces, stress
 from e3md.check.dynamics import drift
@@ -20,12 +22,13 @@ from e3md.check.smoothness import cutoff
 from e3md.check.subject import Subject, read_subject
 from e3md.check.symmetry import inversion, rotation
 from e3md.check.tables import tables
+from e3md.check.training import training
 from e3md.files import write_text
 from e3md.neighbors import cell_volume
 
 Check = Callable[[Subject], CheckResult]
 CHECKS: tuple[Check, ...] = (
-    rotation, inversion, cutoff, hole, wall, forces, stress, drift, tables, speed, memory,
+    training, rotation, inversion, cutoff, hole, wall, forces, stress, drift, tables, speed, memory,
 )  # fmt: skip
 COLORS: dict[Status, str] = {"pass": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -45,7 +48,9 @@ def run_checks(subject: Subject) -> Iterator[CheckResult]:
 def _guarded(check: Check, subject: Subject) -> CheckResult:
     """A check that cannot be finished, as where an energy is not finite, fails."""
     try:
-        return check(subject)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", StressNotTrained)  # the first line says it
+            return check(subject)
     except (ValueError, RuntimeError) as error:
         return CheckResult(check.__name__, "fail", math.nan, math.nan, str(error))
 

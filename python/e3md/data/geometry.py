@@ -102,6 +102,16 @@ def closest_pair(atoms: Atoms) -> tuple[int, int, float, float] | None:
     )
 
 
+def nearest_distance(atoms: Atoms) -> float | None:
+    """Median over the atoms of the distance to the nearest neighbor, Å; None if none has one."""
+    i, _, _, vectors = neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, _REACH)
+    if not len(i):
+        return None
+    nearest = np.full(len(atoms), np.inf)
+    np.minimum.at(nearest, i, np.linalg.norm(vectors, axis=1))
+    return float(np.median(nearest[np.isfinite(nearest)]))
+
+
 def has_neighbors(atoms: Atoms) -> bool:
     """Any two atoms, or images, within the reach of ordinary potentials."""
     return len(neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, _REACH)[0]) > 0

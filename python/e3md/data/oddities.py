@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from e3md.data.geometry import closest_pair, has_neighbors, may_feel_force
+from e3md.data.magnitudes import unlikely_stress, unlikely_units
 from e3md.data.problems import DataError, shorten, some
 from e3md.data.read import Frame
 from e3md.data.repeats import repeated_structures
@@ -24,11 +25,14 @@ _GPA = 160.21766  # per eV/Å³
 def odd_frames(frames: Sequence[Frame]) -> list[str]:
     """One line each; frames of one kind of fault are named together."""
     checks: tuple[Callable[[Sequence[Frame]], list[str]], ...] = (
-        _mixed_periodicity, _close_atoms, _absurd_forces, _zero_forces, _net_forces, _absurd_stress,
-        _zero_stress, _repeated_energies, _scattered_energies, _far_from_atoms, mismatched_forces,
-        repeated_structures,
+        _mixed_periodicity, _close_atoms, _zero_forces, _net_forces, _stress_magnitude,
+        _zero_stress, _repeated_energies, repeated_structures,
     )  # fmt: skip
-    return [line for check in checks for line in check(frames)]
+    slopes = mismatched_forces(frames)
+    units = [] if slopes else unlikely_units(frames)  # slopes tell which of the two it is
+    if not units:  # which would show in each of these again
+        checks = (*checks, _absurd_forces, _scattered_energies, _far_from_atoms)
+    return [*units, *slopes, *(line for check in checks for line in check(frames))]
 
 
 def check_energies(frames: Sequence[Frame]) -> None:
@@ -59,27 +63,33 @@ def _mixed_periodicity(frames: Sequence[Frame]) -> list[str]:
 
 
 def _close_atoms(frames: Sequence[Frame]) -> list[str]:
-    lines = []
-    for frame in frames:
-        pair = closest_pair(frame.atoms)
-        if pair:
-            i, j, distance, half = pair
-            names = f"{frame.atoms.symbols[i]} {i} and {frame.atoms.symbols[j]} {j}"
-            lines.append(
-                f"{frame.label}: atoms {names} are {distance:.3g} Å apart, less than half the sum "
-                f"of their covalent radii ({2 * half:.2f} Å)"
-            )
-    return shorten(lines)
+    found = [(frame, pair) for frame in frames if (pair := closest_pair(frame.atoms))]
+    if not found:
+        return []
+    frame, (i, j, distance, half) = min(found, key=lambda one: one[1][2] / one[1][3])
+    names = f"{frame.atoms.symbols[i]} {i} and {frame.atoms.symbols[j]} {j}"
+    return [
+        f"{frame.label}: atoms {names} are {distance:.3g} Å apart, less than half the sum "
+        f"of their covalent radii ({2 * half:.2f} Å){_others([f.label for f, _ in found])}"
+    ]
 
 
 def _absurd_forces(frames: Sequence[Frame]) -> list[str]:
-    lines = []
-    for frame in frames:
-        largest = np.nan_to_num(np.abs(frame.forces)).max(axis=1)
-        if largest.max() > ABSURD_FORCE:
-            atom = int(largest.argmax())
-            lines.append(f"{frame.label}: atom {atom} has a force of {largest[atom]:.0f} eV/Å")
-    return shorten(lines)
+    found = [frame for frame in frames if _largest_force(frame) > ABSURD_FORCE]
+    if not found:
+        return []
+    worst = max(found, key=_largest_force)
+    largest = np.nan_to_num(np.abs(worst.forces)).max(axis=1)
+    atom = int(largest.argmax())
+    return [
+        f"{worst.label}: atom {atom} has a force of {largest[atom]:.0f} eV/Å"
+        f"{_others([frame.label for frame in found])}"
+    ]
+
+
+def _others(labels: Sequence[str]) -> str:
+    """Of how many frames the one named is the worst; empty if it is alone."""
+    return f"; the furthest of {len(labels)} frames: {some(labels)}" if len(labels) > 1 else ""
 
 
 def _zero_forces(frames: Sequence[Frame]) -> list[str]:
@@ -126,6 +136,10 @@ def _net_forces(frames: Sequence[Frame]) -> list[str]:
         f"furthest in {label}, {net:.3g} eV/Å. Without an external field they must: were atoms "
         "frozen, or is a part of the system missing?"
     ]
+
+
+def _stress_magnitude(frames: Sequence[Frame]) -> list[str]:
+    return _absurd_stress(frames) or unlikely_stress(frames)
 
 
 def _absurd_stress(frames: Sequence[Frame]) -> list[str]:
@@ -207,10 +221,12 @@ def _scattered_energies(frames: Sequence[Frame]) -> list[str]:
         lines += _per_atom(own)
         energies = np.array([f.energy / len(f.atoms) for f in own])
         middle = float(np.median(energies))
-        for k in np.flatnonzero(np.abs(energies - middle) > ABSURD_SPREAD):
+        away = np.abs(energies - middle)
+        far, worst = [own[k].label for k in np.flatnonzero(away > ABSURD_SPREAD)], away.argmax()
+        if far:
             lines.append(
-                f"{own[k].label}: {energies[k]:.2f} eV per atom, others of its composition have "
-                f"{middle:.2f}: another unit, or an energy per atom?"
+                f"{own[worst].label}: {energies[worst]:.2f} eV per atom, others of its composition "
+                f"have {middle:.2f}: another unit, or an energy per atom?{_others(far)}"
             )
     return shorten(lines)
 

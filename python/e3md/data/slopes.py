@@ -19,9 +19,15 @@ _CAUSES = (
     (1 / 51.422, "energies and forces in other units"),
     (27.2114, "forces in Hartree/Å: multiply by 27.2114"),
     (1 / 27.2114, "energies in Hartree: multiply by 27.2114"),
-    (1.8897, "energies in Hartree, forces in Hartree/Bohr: multiply by 27.2114 and 51.422"),
+    (
+        1.8897,
+        "energies in Hartree, forces in Hartree/Bohr: multiply by 27.2114 and 51.422 (or in Ry and "
+        "Ry/Bohr: by 13.6057 and 25.711)",
+    ),
     (23.0605, "energies in kcal/mol: divide by 23.0605"),
     (1 / 23.0605, "forces in kcal/mol/Å: divide by 23.0605"),
+    (96.4853, "energies in kJ/mol: divide by 96.4853"),
+    (1 / 96.4853, "forces in kJ/mol/Å: divide by 96.4853"),
 )
 
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
+from numpy.typing import NDArray
 
-from e3md.data.problems import DataError, raise_listed
+from e3md.data.problems import DataError, raise_listed, some
 from e3md.data.read import Frame
 
+UNCERTAIN = 2.0  # eV; standard error of an E0 that is worth a remark
 SAME_ATOM = 1e-3  # eV; energies of one isolated atom that differ by less are rounded, not different
 
 
@@ -30,6 +32,7 @@ class ReferenceEnergies:
     species: tuple[str, ...]
     e0s: tuple[float, ...]  # eV
     source: str  # for the statistics report
+    remark: str = ""  # what the energies of the data leave open, and what to do
 
 
 def find_species(frames: Sequence[Frame]) -> tuple[str, ...]:
@@ -42,7 +45,9 @@ def reference_energies(frames: Sequence[Frame], isolated: Sequence[Frame]) -> Re
     """E0 of each element of `frames`: isolated atoms if all have one, else least squares.
 
     The least-squares solution of smallest norm is taken, so that a data set of one composition
-    (where only the energy of the whole formula is determined) works too.
+    (where only the energy of the whole formula is determined) works too. Any other solution, such as
+    one near tabulated atoms, would give the same energies and forces for all that the data hold, and
+    only look like knowledge of the rest: the remark says what the data leave open instead.
 
     Args:
         frames: the training frames, without isolated atoms.
@@ -106,9 +111,72 @@ def _least_squares(frames: Sequence[Frame], species: tuple[str, ...]) -> Referen
     )
     energies = np.array([f.energy for f in frames])
     e0s, _, rank, _ = np.linalg.lstsq(counts.astype(float), energies, rcond=1e-10)
-    return ReferenceEnergies(
-        species, tuple(e0s.tolist()), f"least squares over compositions{rank_note(rank, species)}"
+    if rank < len(species):
+        remark = _undetermined(counts, species)
+        note = rank_note(rank, species)
+    else:
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        misfit = (energies - counts @ e0s) / counts.sum(axis=1)
+        condition = float(np.linalg.cond(shares))
+        remark = _uncertain(shares, misfit, species, condition)
+        note = f" (condition number {condition:.3g})" if len(species) > 1 else ""
+    source = f"least squares over compositions{note}"
+    return ReferenceEnergies(species, tuple(e0s.tolist()), source, remark)
+
+
+_REMEDY = (
+    "Give an isolated atom of each element (a frame of one atom, config_type=IsolatedAtom, of the "
+    "same method), or data.e0s, or frames of other compositions"
+)
+
+
+def _undetermined(counts: NDArray[np.integer], species: tuple[str, ...]) -> str:
+    """Elements whose energies only sums over formulas tell."""
+    _, values, directions = np.linalg.svd(counts.astype(float))
+    rank = int((values > 1e-10 * values[0]).sum())
+    free = (np.abs(directions[rank:]) > 1e-6).any(axis=0)
+    known = np.unique(counts // np.gcd.reduce(counts, axis=1, keepdims=True), axis=0)
+    formulas = [_formula(row, species) for row in known]
+    names = " ".join(symbol for symbol, open_ in zip(species, free, strict=True) if open_)
+    return (
+        f"E0 of {names}: the energies tell only their sum in {some(formulas, most=3)}. The values are "
+        "the smallest that add up to it, not energies of atoms. What the data hold is learned as "
+        "well; but nothing is known of dissociation, of defects that change the composition, or of "
+        f"other compositions, whose energies will be far off. {_REMEDY}"
     )
+
+
+def _uncertain(
+    shares: NDArray[np.float64],
+    misfit: NDArray[np.float64],
+    species: tuple[str, ...],
+    condition: float,
+) -> str:
+    """Elements whose energies the small differences of compositions do not tell well.
+
+    Args:
+        shares: (n_frames, n_species) fraction of the atoms.
+        misfit: (n_frames,) eV per atom beyond the E0s.
+        condition: number of `shares`.
+    """
+    if len(misfit) <= len(species):
+        return ""
+    variance = float(misfit @ misfit) / (len(misfit) - len(species))
+    errors = np.sqrt(variance * np.diag(np.linalg.inv(shares.T @ shares)))
+    bad = [f"{s} ± {e:.2g}" for s, e in zip(species, errors, strict=True) if e > UNCERTAIN]
+    if not bad:
+        return ""
+    return (
+        f"E0 of {' '.join(bad)} eV (standard error): compositions differ too little to tell them "
+        f"(condition number {condition:.2g}), and energies of other compositions or of defects that "
+        f"change it may be as far off. {_REMEDY}"
+    )
+
+
+def _formula(counts: NDArray[np.integer], species: tuple[str, ...]) -> str:
+    """As in H2O."""
+    parts = zip(species, counts.tolist(), strict=True)
+    return "".join(f"{s}{n if n > 1 else ''}" for s, n in parts if n)
 
 
 def rank_note(rank: int, species: tuple[str, ...]) -> str:

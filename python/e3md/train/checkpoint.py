@@ -14,6 +14,7 @@ from e3md.export import UNFINISHED, TrainingRecord
 from e3md.files import DamagedFileError, load_archive, save_archive
 from e3md.model import ModelConfig, build_model
 from e3md.model.committee import Committee
+from e3md.train.history import History
 from e3md.train.settings import Change, Settings
 from e3md.train.speed import Speed
 
@@ -145,9 +146,10 @@ def load_run(run_dir: str | Path) -> tuple[nn.Module, ModelConfig, Statistics, T
     models = [_load_best(member, record) for member in members]
     model = Committee(models) if record.members > 1 else models[0]
     unfinished = [text for member in members if (text := _unfinished(member))]
-    training = record.training.model_copy(
-        update={"state": "; ".join(unfinished) or record.training.state}
-    )
+    found: dict[str, Any] = {"state": "; ".join(unfinished) or record.training.state}
+    if len(members) == 1 and not record.training.valid_errors:  # there is no report yet
+        found["valid_errors"] = _valid_errors(load_checkpoint(folder / BEST))
+    training = record.training.model_copy(update=found)
     return model, record.model, record.statistics, training
 
 
@@ -159,6 +161,14 @@ def _unfinished(folder: Path) -> str:
     epochs = record.settings.training.max_epochs if record.settings else "?"
     weights = load_checkpoint(folder / BEST)["epoch"] + 1
     return f"{UNFINISHED}, weights of epoch {weights} of {epochs} ({folder.name})"
+
+
+def _valid_errors(checkpoint: dict[str, Any]) -> dict[str, float]:
+    """Mean absolute errors in the epoch of a checkpoint; none of what has no label (exactly 0)."""
+    rows = checkpoint["callbacks"].get(History.__qualname__, {}).get("rows", [])
+    last = rows[-1] if rows else {}
+    names = {"energy_per_atom_mae": "valid_energy_mae", "forces_mae": "valid_forces_mae"}
+    return {name: last[key] for name, key in names.items() if last.get(key)}
 
 
 def member_folders(run_dir: Path, members: int) -> list[Path]:

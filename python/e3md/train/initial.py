@@ -29,6 +29,7 @@ class InitialModel:
     config: ModelConfig
     statistics: Statistics
     weights: dict[str, Tensor]
+    stress_learned: bool | None = None  # None where the file does not tell
 
     def limited_to(self, present: Collection[str]) -> "InitialModel":
         """The same model for those of its species that are present.
@@ -96,6 +97,7 @@ def load_initial(path: Path) -> InitialModel:
         adapter.validate_python({"arch": metadata["architecture"], **metadata["hyperparameters"]}),
         statistics,
         {name.removeprefix("source."): tensor for name, tensor in trained.items()},
+        metadata.get("training", {}).get("stress_learned"),
     )
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from e3md.data.batches import n_edges
 from e3md.data.coverage import pairless_frames, rare_elements, unused_atoms
 from e3md.data.dataset import Sample, build_samples
+from e3md.data.domain import Domain, training_domain
 from e3md.data.oddities import ABSURD_SHIFT, check_energies, far_from_atoms, odd_frames
 from e3md.data.read import DataError, Frame, file_sha256, read_frames
 from e3md.data.sources import short_names
@@ -40,6 +41,8 @@ class TrainingData:
     force_scale: float  # eV/Å, RMS force of the training set: the unit of the loss
     files: list[DataFile]
     initial: InitialModel | None  # to start from, with the species and the E0s of the data
+    domain: Domain  # of the training set
+    e0_source: str  # how the E0s were found
 
 
 def prepare_data(config: Config, console: Console, initial: InitialModel | None) -> TrainingData:
@@ -90,7 +93,14 @@ def prepare_data(config: Config, console: Console, initial: InitialModel | None)
         warn(console, [far_from_atoms(measured.shift)])
     statistics = initial.statistics if initial else measured
     console.print(_statistics_table(frames, statistics, measured.scale, reference.source))
-    return TrainingData(samples, statistics, measured.scale, files, initial)
+    domain = training_domain(
+        frames["train"], samples["train"], species, config.training.loss.stress > 0
+    )
+    if initial and not domain.stress_learned:  # what the first training learned is still there
+        domain = domain.model_copy(update={"stress_learned": initial.stress_learned})
+    return TrainingData(
+        samples, statistics, measured.scale, files, initial, domain, reference.source
+    )
 
 
 def shortest_distance(samples: dict[str, list[Sample]]) -> float | None:
@@ -196,7 +206,10 @@ def _reference(
     species = find_species(train)
     warn(console, unused_atoms(isolated, species))
     if not data.e0s:
-        return reference_energies(train, isolated)
+        found = reference_energies(train, isolated)
+        if found.remark:
+            console.print(f"[yellow]note:[/] {escape(found.remark)}", soft_wrap=True)
+        return found
     if isolated:
         console.print("E0s are those of data.e0s: isolated atoms are not used", soft_wrap=True)
     unused = [symbol for symbol in data.e0s if symbol not in species]

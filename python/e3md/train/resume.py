@@ -75,7 +75,7 @@ def find_begun(config: Config, console: Console) -> Resumed | None:
         raise ConfigError(_refusal(folder, lines))
     for change in changes:
         console.print(f"resumed with another setting: {change}{_remark(change, now)}")
-    training = record.training.model_copy(update={"test_errors": {}})
+    training = record.training.model_copy(update={"valid_errors": {}, "test_errors": {}})
     update = {"settings": now, "changes": [*record.changes, *changes], "training": training}
     _restore(newest, console)
     return Resumed(record.model_copy(update=update), newest)

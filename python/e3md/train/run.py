@@ -152,6 +152,7 @@ def _train_model(
         ),
         settings=settings_of(config),
     )
+    record = _with_domain(record, data)
     finished = before is not None and is_finished(config)
     record = _with_state(record, FINISHED if finished else UNFINISHED)
     if is_first_process(config.training):
@@ -164,6 +165,12 @@ def _train_model(
         write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
         mark_finished(config)
     return record
+
+
+def _with_domain(record: RunRecord, data: TrainingData) -> RunRecord:
+    """What the training set covers, also in the record of a run that an older e3md began."""
+    known = {**vars(data.domain), "e0_source": data.e0_source}
+    return record.model_copy(update={"training": record.training.model_copy(update=known)})
 
 
 def _with_state(record: RunRecord, state: str) -> RunRecord:
@@ -258,9 +265,8 @@ def _report(config: Config, data: TrainingData, record: RunRecord, console: Cons
     report = config.run_dir / "report"
     metrics = [member.run_dir / METRICS for member in member_configs(config)]
     errors = write_report(report, config, sets, metrics, record)
-    if "test" in errors:
-        training = record.training.model_copy(update={"test_errors": _summary(errors["test"])})
-        record = record.model_copy(update={"training": training})
+    found = {f"{name}_errors": _summary(of_set) for name, of_set in errors.items()}
+    record = record.model_copy(update={"training": record.training.model_copy(update=found)})
     write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
     name, final = list(errors.items())[-1]
     table = Table("quantity", "unit", "MAE", "RMSE", title=f"errors on {name}")
