@@ -1,0 +1,36 @@
+"""A page as HTML: one template, one style sheet, one script, no other file and no network."""
+
+import datetime
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from e3md.files import write_text
+from e3md.report.content import Page
+
+
+def write_page(page: Page, path: Path) -> None:
+    """Whole or not at all.
+
+    Raises:
+        WriteError: naming the file and the reason.
+    """
+    write_text(path, render(page))
+
+
+def render(page: Page) -> str:
+    """All texts are escaped but pictures, scenes and scripts, which are ours or chemiscope's."""
+    now = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    scripts = [Markup(script.replace("</script", r"<\/script")) for script in page.scripts]
+    return _environment().get_template("page.html").render(page=page, now=now, scripts=scripts)
+
+
+@cache
+def _environment() -> Environment:
+    # autoescape: labels, file names and settings come from users' files
+    return Environment(
+        loader=PackageLoader("e3md.report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
