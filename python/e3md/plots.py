@@ -166,10 +166,10 @@ def calibration_plot(frames: Sequence[Compared], found: Deviations, path: Path) 
 def calibration_panels(frames: Sequence[Compared], found: Deviations) -> list[Spread]:
     """Of forces and energies, where they have labels."""
     panels = [
-        (*force_pairs(frames), found.forces, "force, meV/Å"),
-        (*energy_pairs(frames), found.energy_per_atom, "energy, meV/atom"),
+        (force_pairs(frames), found.forces, "force, meV/Å"),
+        (energy_pairs(frames), found.energy_per_atom, "energy, meV/atom"),
     ]
-    return [Spread(*pairs, bins, quantity) for *pairs, bins, quantity in panels if bins]
+    return [Spread(*pairs, bins, quantity) for pairs, bins, quantity in panels if bins]
 
 
 def draw_calibration(axes: Axes, panel: Spread) -> None:

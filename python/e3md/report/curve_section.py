@@ -39,7 +39,9 @@ def _ends(columns: Columns, curve: Curve) -> Sequence[str]:
     found = []
     for part in ("train_", "valid_", ""):
         values = columns.get(f"{part}{curve.key}", columns.get(f"{part}{curve.key}_mae"))
-        known = values[np.isfinite(values)] * curve.factor if values is not None else []
+        if values is None:
+            continue
+        known = values[np.isfinite(values)] * curve.factor
         if len(known):
             what = part.removesuffix("_") or curve.title
             found.append(f"{what} from {known[0]:.3g} to {known[-1]:.3g}")

@@ -1,11 +1,12 @@
 """A page as HTML: one template, one style sheet, one script, no other file and no network."""
 
 import datetime
+import re
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from e3md.files import write_text
 from e3md.report.content import Page
@@ -30,7 +31,14 @@ def render(page: Page) -> str:
 @cache
 def _environment() -> Environment:
     # autoescape: labels, file names and settings come from users' files
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("e3md.report"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["commands"] = _commands
+    return environment
+
+
+def _commands(line: str) -> Markup:
+    """What stands between backticks is shown as it is typed."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", escape(line)))

@@ -14,8 +14,8 @@ LEVELS = 6  # of density, in the style sheet
 COLORS = {
     "#000000": "currentColor",
     "#ffffff": "var(--paper)",
-    "#4d4d4d": "var(--soft)",  # 0.3
-    "#999999": "var(--faint)",  # 0.6
+    to_hex("0.3"): "var(--soft)",
+    to_hex("0.6"): "var(--faint)",
     **{to_hex(f"C{k}"): f"var(--line-{k})" for k in range(4)},
     **{
         to_hex(DENSITY(k)): f"var(--density-{1 + k * LEVELS // DENSITY.N})"
