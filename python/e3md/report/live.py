@@ -39,9 +39,10 @@ class LivePage(Callback):
         if not trainer.is_global_zero or time.monotonic() < self.due:
             return
         start = time.monotonic()
-        guarded(lambda: self._write(trainer, pl_module), self.console)
+        written = guarded(lambda: self._write(trainer, pl_module), self.console)
         now = time.monotonic()
-        self.due = now + max(INTERVAL, (now - start) / SHARE)
+        # after a failure, that of the finished run is the next try: one line is enough
+        self.due = now + max(INTERVAL, (now - start) / SHARE) if written else float("inf")
 
     def _write(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         assert isinstance(pl_module, PotentialTraining)

@@ -3,10 +3,10 @@
 import datetime
 import re
 from functools import cache
+from html import escape
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from e3md.files import write_text
 from e3md.report.content import Page
@@ -24,8 +24,7 @@ def write_page(page: Page, path: Path) -> None:
 def render(page: Page) -> str:
     """All texts are escaped but pictures, scenes and scripts, which are ours or chemiscope's."""
     now = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
-    scripts = [Markup(script.replace("</script", r"<\/script")) for script in page.scripts]
-    return _environment().get_template("page.html").render(page=page, now=now, scripts=scripts)
+    return _environment().get_template("page.html").render(page=page, now=now)
 
 
 @cache
@@ -39,6 +38,6 @@ def _environment() -> Environment:
     return environment
 
 
-def _commands(line: str) -> Markup:
-    """What stands between backticks is shown as it is typed."""
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", escape(line)))
+def _commands(line: str) -> str:
+    """A text as HTML: what stands between backticks is shown as it is typed."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(line))

@@ -32,7 +32,9 @@ def viewer_script() -> str | None:
     """
     spec = find_spec("chemiscope")
     path = Path(spec.origin).parent / SCRIPT if spec and spec.origin else None
-    return path.read_text() if path and path.is_file() else None
+    if not path or not path.is_file():
+        return None
+    return path.read_text(encoding="utf-8").replace("</script", r"<\/script")
 
 
 def scene_json(scenes: Sequence[Scene]) -> str:

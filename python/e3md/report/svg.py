@@ -2,9 +2,9 @@
 
 import io
 import re
+from html import escape
 
 import matplotlib
-from markupsafe import Markup, escape
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -39,4 +39,4 @@ def inline_svg(figure: Figure, name: str, alternative: str) -> str:
     body = re.sub(r"#[0-9a-f]{6}\b", lambda found: COLORS.get(found[0], found[0]), body)
     body = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", body)
     body = re.sub(r' (width|height)="[0-9.]+pt"', "", body, count=2)
-    return Markup(body.replace("<svg", f'<svg role="img" aria-label="{escape(alternative)}"', 1))
+    return body.replace("<svg", f'<svg role="img" aria-label="{escape(alternative)}"', 1)
