@@ -17,7 +17,7 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars",
-    "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--remote-debugging-pipe",
+    "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--in-process-gpu", "--remote-debugging-pipe",
 )  # fmt: skip
 PATIENCE = 120.0  # s: a busy machine starts it slowly
 

@@ -50,12 +50,15 @@ def _kinds(one: Evaluated) -> Table:
     caption = f"Errors on {one.name} by configuration type or composition"
     if len(found) > MOST_KINDS:
         caption += f": the {MOST_KINDS} worst of {len(found)}"
-    header = ("type", "frames", "energy MAE, meV/atom", "energy RMSE, meV/atom",
-              "force MAE, meV/Å", "force RMSE, meV/Å", "stress RMSE, meV/Å³")  # fmt: skip
+    header = ["type", "frames", "energy MAE, meV/atom", "energy RMSE, meV/atom",
+              "force MAE, meV/Å", "force RMSE, meV/Å"]  # fmt: skip
+    stress = any(e.stress for _, e in found)
     rows = [
-        (kind, str(e.n_frames), *_milli(e.energy_per_atom), *_milli(e.forces), _milli(e.stress)[1])
+        (kind, str(e.n_frames), *_milli(e.energy_per_atom), *_milli(e.forces))
+        + ((_milli(e.stress)[1],) if stress else ())
         for kind, e in found[:MOST_KINDS]
     ]
+    header += ["stress RMSE, meV/Å³"] if stress else []
     return Table(caption, header, rows)
 
 
