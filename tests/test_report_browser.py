@@ -36,7 +36,7 @@ CONTRAST = """(() => {
   return worst;
 })()"""
 SMALLEST_TEXT = """Math.min(...[...document.querySelectorAll("svg text")].map(
-  (e) => parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a))"""
+  (e) => parseFloat(getComputedStyle(e).fontSize) * Math.hypot(e.getScreenCTM().a, e.getScreenCTM().b)))"""
 
 
 @pytest.fixture(scope="module")
@@ -80,5 +80,6 @@ def test_the_viewer_opens(tab: Browser, page: Path) -> None:
     tab.ask("setTimeout(() => document.getElementById('open-viewer').click()); 0")
     tab.wait("document.getElementById('open-viewer').hidden")
     assert tab.ask("document.getElementById('viewer-message').textContent") == ""
-    assert tab.ask("document.getElementById('viewer').hidden") is False
+    for part in ("map", "structure"):
+        assert tab.ask(f"document.getElementById('viewer-{part}').clientHeight") > 300
     assert tab.problems == []
