@@ -1,7 +1,7 @@
 """What a page consists of: sections of text, tables and pictures, without a word of HTML."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -42,4 +42,4 @@ class Page:
     state: str  # of what the page is about, one line
     sections: Sequence[Section]
     live: bool = False  # written anew by a training that goes on
-    scripts: Sequence[str] = field(default=())  # of the viewer, run when it is opened
+    scripts: Sequence[str] = ()  # of the viewer, run when it is opened
