@@ -69,7 +69,7 @@ class Terminal:
         os.write(self.control, keys.encode())
 
     def watch(
-        self, until: Callable[[list[str]], bool] = lambda _: False, limit: float = 120
+        self, until: Callable[[list[str]], bool] = lambda _: False, limit: float = 400
     ) -> int:
         """Follow the output until rows are as asked, or to the end; returns the status then.
 

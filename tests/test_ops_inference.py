@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import timeit
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,10 +17,13 @@ from e3md import ops
 from e3md.fused import FusedModel, fuse
 from e3md.fused.linear import FusedLinear
 from e3md.fused.product import FusedContraction
+from e3md.fused.training import Reach, training_form
 from e3md.model import ModelConfig, NequIPConfig
+from e3md.model.build import set_dtype
 from e3md.model.linear import Linear
 from e3md.model.product import SymmetricContraction
 from laws import CONFIGS, build, to_graph
+from test_fused_training import force_loss
 
 CLOSE = {"atol": 1e-11, "rtol": 1e-11}
 
@@ -156,54 +160,42 @@ def test_a_model_without_tables_says_so() -> None:
         fused(graph.types, graph.edge_index, graph.edge_vec, graph.n_atoms)
 
 
-ISA_SCRIPT = """
-import torch
-from laws import CONFIGS, build, to_graph
-from conftest import random_structure
-from test_fused_training import force_loss
-from test_ops_inference import edge_gradient
-from e3md.fused import fuse
-from e3md.fused.training import Reach, training_form
-from e3md.model.build import set_dtype
-
-def show(*words, numbers):
-    print(*words, " ".join(f"{x:.17g}" for x in numbers.flatten().tolist()))
-
-for name in ("nequip-l2-both", "nequip-l3-zbl", "mace-1o", "schnet", "so3net"):
-    config = CONFIGS[name]
-    for dtype in (torch.float32, torch.float64):
-        fused = fuse(build(config), config.cutoff, (64, 64)).double()
-        fused.tabulate(True)
-        set_dtype(fused, dtype)
-        graph = to_graph(random_structure(9, seed=8), config, dtype)
-        show(name, dtype, numbers=edge_gradient(fused, graph, False)[1])
-        model = build(config, dtype)
-        learned = [p for p in model.parameters() if p.requires_grad]
-        loss = force_loss(training_form(model, Reach(1.5, config.cutoff)), graph)
-        found = torch.autograd.grad(loss, learned, allow_unused=True)
-        show(name, dtype, numbers=torch.cat([g.flatten() for g in found if g is not None]))
-"""
+def kernels_everywhere() -> list[tuple[str, Tensor]]:
+    """Gradients of inference and of training, of models that call every kernel between them."""
+    found = []
+    for name in ("nequip-l2-both", "nequip-l3-zbl", "mace-1o", "schnet", "so3net"):
+        config = CONFIGS[name]
+        for dtype in (torch.float32, torch.float64):
+            fused = fuse(build(config), config.cutoff, (64, 64)).double()
+            fused.tabulate(True)
+            set_dtype(fused, dtype)
+            graph = to_graph(random_structure(9, seed=8), config, dtype)
+            found.append((f"{name} {dtype}", edge_gradient(fused, graph, False)[1]))
+            model = build(config, dtype)
+            learned = [p for p in model.parameters() if p.requires_grad]
+            loss = force_loss(training_form(model, Reach(1.5, config.cutoff)), graph)
+            slopes = torch.autograd.grad(loss, learned, allow_unused=True)
+            flat = torch.cat([g.flatten() for g in slopes if g is not None])
+            found.append((f"{name} {dtype}, training", flat))
+    return found
 
 
-def test_instruction_sets_agree() -> None:
-    printed = {}
-    for isa in ("baseline", "avx2", "avx512"):
-        env = {**os.environ, "E3MD_ISA": isa, "PYTHONPATH": os.pathsep.join(sys.path)}
-        run = subprocess.run(
-            [sys.executable, "-c", ISA_SCRIPT], env=env, capture_output=True, text=True
-        )
-        if run.returncode and "does not have these instructions" in run.stderr:
-            continue
-        assert run.returncode == 0, run.stderr
-        printed[isa] = [line.split() for line in run.stdout.splitlines()]
-    assert printed["baseline"]
-    for isa, rows in printed.items():
-        for row, expected in zip(rows, printed["baseline"], strict=True):
-            assert row[:2] == expected[:2]
-            single = row[1].endswith("float32")
-            x, y = (torch.tensor([float(v) for v in r[2:]]) for r in (row, expected))
-            scale = y.abs().max().clamp(min=1e-3)
-            assert (x - y).abs().max() < (2e-5 if single else 1e-6) * scale, (isa, row[:2])
+@pytest.mark.parametrize("level", ["baseline", "avx2"])
+def test_instruction_sets_agree(level: str, tmp_path: Path) -> None:
+    """With the widest that this CPU has, which runs here."""
+    script = "import sys, torch, test_ops_inference as t; torch.save(t.kernels_everywhere(), sys.argv[1])"
+    env = {**os.environ, "E3MD_ISA": level, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", script, str(tmp_path / "theirs")]
+    run = subprocess.run(command, env=env, capture_output=True, text=True)
+    if run.returncode and "does not have these instructions" in run.stderr:
+        pytest.skip(f"this CPU lacks {level}")
+    assert run.returncode == 0, run.stderr
+    theirs = torch.load(tmp_path / "theirs", weights_only=True)
+    assert theirs
+    for (what, x), (expected, y) in zip(kernels_everywhere(), theirs, strict=True):
+        assert what == expected
+        single, scale = "float32" in what, y.abs().max().clamp(min=1e-3)
+        assert (x - y).abs().max() < (2e-5 if single else 1e-6) * scale, what
 
 
 def test_threads_do_not_slow_small_structures() -> None:

@@ -37,6 +37,16 @@ def test_nothing_but_files_and_commands_is_wider_than_the_terminal(tmp_path: Pat
     assert all("report: " in row for row in wide), wide
 
 
+def test_time_left_heeds_the_limit_of_time(tmp_path: Path) -> None:
+    """A tenth of a minute, of what would take hours."""
+    write_run(tmp_path, max_epochs=10**6, max_time=0.1, threads=1)
+    terminal = Terminal("train", "config.yaml", columns=80, folder=tmp_path)
+    assert terminal.watch() == 0
+    bars = [row for row in terminal.seen if "━" in row and row.startswith("epoch")]
+    assert bars
+    assert all(re.search(r" 0:00:0\d left *$", row) for row in bars), bars
+
+
 def test_a_line_holds_what_fits_in_order() -> None:
     parts = ["force MAE 1", "energy MAE 2", "loss 3"]
     assert fitting("epoch 1/2", parts, 100) == "epoch 1/2  force MAE 1, energy MAE 2, loss 3"

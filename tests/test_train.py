@@ -132,7 +132,7 @@ def test_a_log_file_gets_one_line_per_epoch_and_nothing_else(tmp_path: Path, cap
     lines = [line for line in out.splitlines() if line.startswith("epoch ")]
     assert len(lines) == 2
     assert re.fullmatch(
-        r"epoch 2/2  loss \S+, valid: \S+ meV/Å, \S+ meV/atom, "
+        r"epoch 2/2  valid force MAE \S+ meV/Å, energy MAE \S+ meV/atom, train loss \S+, "
         r"[\d,.]+ configurations/s, [\d,]+ edges/s  \(0:00:00 left\)",
         lines[1],
     )

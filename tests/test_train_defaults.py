@@ -21,18 +21,23 @@ from e3md.train import defaults
 from e3md.train.config import Config, ConfigError, DataConfig, load_config
 from e3md.train.defaults import choose, configure
 from e3md.train.facts import Facts, collect_facts
+from e3md.train.quick import seconds_per_epoch
 from training_data import labelled_frames, write_run
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 LIQUID = Facts(
     species=("H", "O"), n_frames=300, n_atoms=(192, 192.0, 192), n_periodic=300, n_stress=0,
-    neighbors=52.0, edges=(9900, 10000.0, 10100), threads=2, cuda=False,
+    neighbors=52.0, edges=(9900, 10000.0, 10100), molecules=64.0, threads=2, cuda=False,
 )  # fmt: skip
 MOLECULE = replace(
-    LIQUID, n_frames=1000, n_atoms=(9, 9.0, 9), n_periodic=0, neighbors=8.0, edges=(72, 72.0, 72)
-)
-MIXED = replace(LIQUID, n_frames=200, n_atoms=(2, 50.0, 96), n_stress=200, edges=(60, 1600.0, 2500))
+    LIQUID, n_frames=1000, n_atoms=(9, 9.0, 9), n_periodic=0, neighbors=8.0, edges=(72, 72.0, 72),
+    molecules=1.0,
+)  # fmt: skip
+MIXED = replace(
+    LIQUID, n_frames=200, n_atoms=(2, 50.0, 96), n_stress=200, edges=(60, 1600.0, 2500),
+    molecules=0.0,
+)  # fmt: skip
 
 
 def _values(facts: Facts, **options: bool) -> dict[str, object]:
@@ -56,8 +61,18 @@ def test_every_choice_is_a_key_of_the_configuration(facts: Facts) -> None:
 
 def test_molecules_and_materials_have_models_of_their_own() -> None:
     assert _values(MOLECULE)["model.arch"] == "mace"
-    for facts in (LIQUID, MIXED, replace(MOLECULE, n_periodic=1)):
+    assert _values(replace(MOLECULE, n_periodic=1000))["model.arch"] == "mace", "one in a box"
+    for facts in (LIQUID, MIXED, replace(MIXED, n_periodic=1)):
         assert _values(facts)["model.arch"] == "nequip"
+
+
+def test_the_degree_goes_by_the_kind_of_matter() -> None:
+    """As the recipes have it: 1 for molecular liquids, 2 for what is bonded without end."""
+    assert _values(LIQUID)["model.l_max"] == 1
+    assert _values(replace(LIQUID, molecules=0.0))["model.l_max"] == 2
+    recipes = {path.stem: load_config(path).model for path in RECIPES}
+    assert recipes["liquids"].l_max == 1
+    assert recipes["bulk"].l_max == 2
 
 
 def test_the_batch_has_some_two_hundred_atoms() -> None:
@@ -171,6 +186,29 @@ def test_train_needs_no_configuration(tmp_path: Path, monkeypatch) -> None:
     (again / "config.yaml").write_text(text)
     _run(again / "config.yaml")
     assert np.loadtxt(again / "logs" / "metrics.csv", delimiter=",", skiprows=1).shape == (2, 12)
+
+
+def test_a_quick_look_fits_its_minutes(tmp_path: Path, monkeypatch) -> None:
+    """Of a machine where an epoch takes 0.5 s, and then 100 s."""
+    ase.io.write(tmp_path / "train.xyz", labelled_frames(10), format="extxyz")
+    monkeypatch.setattr(defaults, "QUICK", (0.05, 0.5))
+    monkeypatch.setattr(defaults, "seconds_per_epoch", lambda _: 0.5)
+    said = _run("--data", tmp_path / "train.xyz", "--quick", "-o", tmp_path / "run")
+    assert "epoch 6/6" in said
+    config = load_config(tmp_path / "run" / "config.yaml")
+    assert (config.model.channels, config.training.max_time) == (16, 0.5)
+    assert config.model.zbl
+    monkeypatch.setattr(defaults, "seconds_per_epoch", lambda _: 100.0)
+    assert "epoch 1/1" in _run("--data", tmp_path / "train.xyz", "--quick", "-o", tmp_path / "b")
+
+
+def test_an_epoch_of_a_quick_look_is_timed(tmp_path: Path) -> None:
+    config = load_config(write_run(tmp_path, max_epochs=1, threads=1))
+    assert 0 < seconds_per_epoch(config) < 60
+
+
+def test_quick_goes_with_data(tmp_path: Path) -> None:
+    assert "--quick goes with --data" in _fails(write_run(tmp_path), "--quick")
 
 
 def _fails(*arguments: object) -> str:

@@ -38,7 +38,4 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
         words = str(error.value).strip().splitlines() if error else []
         kind = error.typename if error and report.failed else ""
         _outcomes[item.nodeid.split("ase/test/")[-1]] = [report.outcome, kind, *words[:1]]
-
-
-def pytest_sessionfinish() -> None:
-    Path(os.environ[OUTCOMES]).write_text(json.dumps(_outcomes, indent=1))
+        Path(os.environ[OUTCOMES]).write_text(json.dumps(_outcomes, indent=1))

@@ -9,6 +9,7 @@ checkpoint, the others fall anywhere between the start of the program and its en
 import argparse
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,11 @@ from training_data import write_run
 STATUS = {
     signal.SIGKILL: -signal.SIGKILL, signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGUSR1: 0,
 }  # fmt: skip
+# after an epoch how to go on and how to export, before it how to start again
+WORDS = re.compile(
+    r"interrupted$|stopped by SIG\w+ (after epoch \d+ of \d+: continue with `e3md train .* --resume`\n"
+    r"to use the best weights so far: `e3md export .*`|before .*: .*start again with .*)$"
+)
 KILLS_PER_RUN = 5
 PATIENCE = 300  # s for anything, on a machine that is busy
 
@@ -87,6 +93,8 @@ def _kill_once(folder: Path, duration: float, choose: random.Random, outcome: Ou
         outcome.problems.append(f"{signum.name} {place}: status {process.returncode}: {said}")
     if "Traceback" in said:
         outcome.problems.append(f"{signum.name} {place}: {said}")
+    if process.returncode == STATUS[signum] and said and not WORDS.search(said):
+        outcome.problems.append(f"{signum.name} {place}: words: {said}")
 
 
 def _too_early(signum: signal.Signals, said: str) -> list[int]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,31 @@ from training_data import write_run
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
 PATIENCE = 120  # s
+Start = Callable[..., subprocess.Popen]
 
 
-def _start(*command: str, folder: Path, **options) -> subprocess.Popen:
-    path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return subprocess.Popen(
-        [sys.executable, "-m", "e3md", *command], cwd=folder, text=True,
-        env={**os.environ, **path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options,
-    )  # fmt: skip
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen]]:
+    """start(*command, folder, ignored): a command that ends with its test, whatever that finds."""
+    started: list[subprocess.Popen] = []
+
+    def begin(*command: str, folder: Path, ignored: signal.Signals | None = None):
+        def prepare() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # shells ignore it in the background
+            if ignored:
+                signal.signal(ignored, signal.SIG_IGN)
+
+        path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "e3md", *command], cwd=folder, text=True, preexec_fn=prepare,
+            env={**os.environ, **path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
 
 
 def _after_epoch(process: subprocess.Popen) -> None:
@@ -39,9 +57,9 @@ def _after_epoch(process: subprocess.Popen) -> None:
 @pytest.mark.parametrize(
     ("signum", "status"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129), ("SIGUSR1", 0)]
 )
-def test_training(tmp_path: Path, signum: str, status: int) -> None:
+def test_training(start: Start, tmp_path: Path, signum: str, status: int) -> None:
     write_run(tmp_path, max_epochs=2000, threads=1)
-    process = _start("train", "config.yaml", folder=tmp_path)
+    process = start("train", "config.yaml", folder=tmp_path)
     _after_epoch(process)
     process.send_signal(getattr(signal, signum))
     said_last = process.communicate(timeout=PATIENCE)[1]
@@ -59,9 +77,9 @@ def test_training(tmp_path: Path, signum: str, status: int) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0])
-def test_before_the_training(tmp_path: Path, seconds: float) -> None:
+def test_before_the_training(start: Start, tmp_path: Path, seconds: float) -> None:
     write_run(tmp_path, max_epochs=2000)
-    process = _start("train", "config.yaml", folder=tmp_path)
+    process = start("train", "config.yaml", folder=tmp_path)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     said_last = process.communicate(timeout=PATIENCE)[1]
@@ -70,13 +88,10 @@ def test_before_the_training(tmp_path: Path, seconds: float) -> None:
     assert "interrupted" in said_last or "stopped by SIGINT" in said_last
 
 
-def test_what_nohup_ignores_stays_ignored(tmp_path: Path) -> None:
+def test_what_nohup_ignores_stays_ignored(start: Start, tmp_path: Path) -> None:
     write_run(tmp_path, max_epochs=2)
 
-    def ignore() -> None:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-    process = _start("train", "config.yaml", folder=tmp_path, preexec_fn=ignore)
+    process = start("train", "config.yaml", folder=tmp_path, ignored=signal.SIGHUP)
     _after_epoch(process)
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=PATIENCE)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from conftest import random_structure
 from e3md import E3Calculator
-from e3md.export import METADATA_FILE
+from e3md.export import BOUND, METADATA_FILE
 
 MakeModel = Callable[..., Path]
 
@@ -22,7 +22,7 @@ class Breaking(torch.nn.Module):
 
     def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
         r = torch.linalg.vector_norm(edge_vec.double(), dim=1)
-        pair = torch.sqrt(r - 1.5) + torch.sqrt(torch.abs(r - 2.0))
+        pair = (r - 1.5) ** 0.5 + ((r - 2.0) ** 2) ** 0.25
         energies = torch.zeros(n_local, dtype=torch.float64)
         return energies.index_add(0, edge_index[0], pair)
 
@@ -38,8 +38,10 @@ def breaking(make_model: MakeModel, tmp_path: Path) -> E3Calculator:
     torch.jit.load(str(make_model()), _extra_files=files)
     metadata = {**json.loads(files[METADATA_FILE]), "cutoff": 5.0}
     path = tmp_path / "breaking.pt"
-    module = torch.jit.script(Breaking())
-    torch.jit.save(module, str(path), _extra_files={METADATA_FILE: json.dumps(metadata)})
+    module = Breaking()
+    module.bound = json.dumps({key: metadata[key] for key in BOUND})
+    text = json.dumps(metadata)
+    torch.jit.save(torch.jit.script(module), str(path), _extra_files={METADATA_FILE: text})
     return E3Calculator(path)
 
 

@@ -71,7 +71,8 @@ def run_demo(
     if with_lammps:
         _check(atoms, calculator, model.resolve(), output, console)
     else:
-        console.print(f"ASE only: LAMMPS is not installed. {how_to_install()}", markup=False)
+        line = f"ASE only: LAMMPS is not installed. {how_to_install()}"
+        console.print(line, markup=False, soft_wrap=True)
     runs = _molecular_dynamics(atoms, calculator, model.resolve(), protocol, output, with_lammps)
     _draw(runs, protocol, output, with_reference=structure == shipped)
     _print_summary(runs, protocol, output, console)

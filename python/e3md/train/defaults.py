@@ -72,7 +72,9 @@ def configure(
         raise ConfigError(f"{run_dir} holds a run already: choose another folder with -o")
     check_files(data)
     with hints_as_options():
-        facts = collect_facts(read_frames(data.train, data.keys))
+        # all, so that no configuration is left behind that names a file which cannot be read
+        frames = read_frames([*data.train, *data.valid, *data.test], data.keys)
+    facts = collect_facts([frame for frame in frames if frame.file in data.train])
     choices = choose(facts, holds_out=not data.valid)
     run_dir.mkdir(parents=True, exist_ok=True)
     if quick:
@@ -81,9 +83,7 @@ def configure(
     load_config(path)
     console.print(f"{facts}\n", soft_wrap=True)
     console.print(_table(choices))
-    if not quick:
-        console.print("for a first look in five minutes: the same command with --quick")
-    console.print(_how_to_change(path), soft_wrap=True, markup=False, highlight=False)
+    console.print(_how_to_change(path, quick), soft_wrap=True, markup=False, highlight=False)
     return path
 
 
@@ -109,13 +109,14 @@ def _names(paths: list[Path]) -> str:
     return " ".join(str(path) for path in paths) or "none"
 
 
-def _how_to_change(path: Path) -> str:
+def _how_to_change(path: Path, quick: bool) -> str:
     """What to type for a run with other settings; a folder holds one run."""
     folder = path.parent
     names = (folder.with_name(f"{folder.resolve().name}-{k}") for k in itertools.count(2))
     other = next(name for name in names if not name.exists())
-    return (
-        f"written to {path}. To train with other settings, edit a copy in a new folder:\n"
+    look = f"For a first look in five minutes, add --quick -o {_quoted(other)}.\n"
+    return ("" if quick else look) + (
+        f"Written to {path}. To train with other settings, edit a copy in a new folder:\n"
         f"  mkdir {_quoted(other)}; cp {_quoted(path)} {_quoted(other)}\n"
         f"  e3md train {_quoted(other / CONFIG)}\n"
     )

@@ -1,21 +1,22 @@
 """What a user watches during a run: a line per epoch, and in a terminal a bar with the time left."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Timer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
     ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Column
+from rich.text import Text
 
 from e3md.train.speed import SpeedMeter, rates
 
@@ -28,8 +29,9 @@ class TrainingProgress(Callback):
     def __init__(self, console: Console, meter: SpeedMeter) -> None:
         self.console = console
         self.meter = meter
+        self.limit: Timer | None = None
         self.bar = Progress(
-            *_columns(),
+            *self._columns(),
             console=console,
             disable=not console.is_terminal,
             speed_estimate_period=300,  # s: long enough to include validations
@@ -38,6 +40,8 @@ class TrainingProgress(Callback):
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        self.limit = next((c for c in callbacks if isinstance(c, Timer)), None)
         epochs, steps = trainer.max_epochs or 1, int(trainer.num_training_batches)
         self.task = self.bar.add_task(
             "train", total=epochs * steps, completed=trainer.global_step,
@@ -64,9 +68,8 @@ class TrainingProgress(Callback):
         if self.console.is_terminal:
             self.console.print(fitting(epoch, errors, self.console.width), soft_wrap=True)
             return
-        seconds = self.bar.tasks[self.task].time_remaining or 0
-        left = datetime.timedelta(seconds=round(seconds))
-        self.console.print(f"{epoch}  {', '.join(errors)}  ({left} left)", soft_wrap=True)
+        left = self._time_left(self.bar.tasks[self.task])
+        self.console.print(f"{epoch}  {', '.join(errors)}  ({left})", soft_wrap=True)
 
     def on_exception(self, *_: Any) -> None:
         self.bar.stop()
@@ -74,17 +77,38 @@ class TrainingProgress(Callback):
     def teardown(self, *_: Any, **__: Any) -> None:
         self.bar.stop()
 
+    def _columns(self) -> list[ProgressColumn]:
+        """Epoch and times keep their place in a narrow terminal; the bar takes what is left."""
+        fixed = Column(no_wrap=True)
+        epoch = "epoch {task.fields[epoch]}/{task.fields[epochs]}"
+        return [
+            TextColumn(epoch, table_column=fixed.copy()),
+            BarColumn(bar_width=None, table_column=Column(max_width=LONGEST_BAR)),
+            TimeElapsedColumn(table_column=fixed.copy()),
+            _Words(self._time_left, table_column=fixed.copy()),
+        ]
 
-def _columns() -> list[ProgressColumn]:
-    """Epoch and times keep their place in a narrow terminal; the bar takes what is left."""
-    fixed = Column(no_wrap=True)
-    return [
-        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}", table_column=fixed.copy()),
-        BarColumn(bar_width=None, table_column=Column(max_width=LONGEST_BAR)),
-        TimeElapsedColumn(table_column=fixed.copy()),
-        TimeRemainingColumn(table_column=fixed.copy()),
-        TextColumn("left", table_column=fixed.copy()),
-    ]
+    def _time_left(self, task: Task) -> str:
+        """Of all epochs, or until max_time if that comes first."""
+        seconds = task.time_remaining
+        limit = self.limit.time_remaining() if self.limit else None
+        if seconds is None and limit is None:
+            return "-:--:-- left"
+        shorter = min(value for value in (seconds, limit) if value is not None)
+        return f"{datetime.timedelta(seconds=round(max(0.0, shorter)))} left"
+
+
+class _Words(ProgressColumn):
+    """What a function says of the task."""
+
+    max_refresh = 0.5  # s
+
+    def __init__(self, say: Callable[[Task], str], table_column: Column) -> None:
+        super().__init__(table_column)
+        self.say = say
+
+    def render(self, task: Task) -> Text:
+        return Text(self.say(task))
 
 
 def fitting(head: str, parts: Sequence[str], width: int) -> str:
