@@ -110,8 +110,8 @@ def _say_where_to_look(config: Config, console: Console) -> None:
     curves = [member.run_dir / "tensorboard" for member in member_configs(config)]
     logs = shlex.quote(shown(config.run_dir if len(curves) > 1 else curves[0]))
     lines = [
-        f"page of the run, renewed every few minutes: {shown(config.run_dir / PAGE)}",
-        f"curves as they grow: tensorboard --logdir {logs}",
+        f"live report: {shown(config.run_dir / PAGE)}",
+        f"live curves: tensorboard --logdir {logs}",
     ]
     console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
 
