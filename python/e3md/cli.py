@@ -115,6 +115,28 @@ def export(
 
 
 @app.command()
+def report(
+    run_dir: Annotated[Path, typer.Argument(help="folder of a training run")],
+) -> None:
+    """Build the page of a training run anew, also of one that was stopped."""
+    from e3md.report.run import report_run
+
+    with Console(stderr=True).status("evaluating the run's data"):
+        page = report_run(run_dir)
+    typer.echo(f"wrote {page}")
+
+
+@app.command()
+def compare(
+    run_dirs: Annotated[list[Path], typer.Argument(help="folders of training runs")],
+) -> None:
+    """Put training runs side by side: settings that differ, errors, hours."""
+    from e3md.report.compare import compare_runs
+
+    compare_runs(run_dirs, Console())
+
+
+@app.command()
 def convert(
     source: Annotated[Path, typer.Argument(help="model of another program, see docs/convert.md")],
     output: Annotated[Path, typer.Option("-o", "--output")] = Path("model.pt"),
@@ -154,6 +176,9 @@ def evaluate(
     ],
     json: Annotated[Path | None, typer.Option(help="write the errors to this file")] = None,
     plots: Annotated[Path | None, typer.Option(help="write parity plots to this folder")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="write a page with everything to this file, such as e.html")
+    ] = None,
     energy_key: EnergyKey = None,
     forces_key: ForcesKey = None,
     stress_key: StressKey = None,
@@ -164,7 +189,7 @@ def evaluate(
     from e3md.evaluate import evaluate as run
 
     keys = DataKeys(energy=energy_key, forces=forces_key, stress=stress_key, virial=virial_key)
-    run(model, data, json_path=json, plots_dir=plots, keys=keys)
+    run(model, data, json_path=json, plots_dir=plots, keys=keys, report=report)
 
 
 @app.command()

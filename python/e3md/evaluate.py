@@ -32,6 +32,7 @@ def evaluate(
     plots_dir: Path | None = None,
     keys: DataKeys | None = None,
     dtype: str | None = None,
+    report: Path | None = None,
 ) -> Errors:
     """Evaluate every frame of one or several files, print tables, optionally write JSON and plots.
 
@@ -39,6 +40,7 @@ def evaluate(
     for all, which is what is returned and drawn. Labels that are predictions but for a factor or an
     offset, which is a unit, a sign or a reference and no error of the model, get a line.
 
+    report: HTML file for a page with tables, plots and the worst frames.
     dtype: "float32" or "float64", arithmetic of the network; default: the file's.
 
     Raises:
@@ -63,6 +65,11 @@ def evaluate(
         write_text(json_path, errors.model_dump_json(indent=2) + "\n")
     for picture in _draw(compared, errors, plots_dir) if plots_dir else []:
         console.print(f"wrote {picture}", soft_wrap=True, markup=False)
+    if report:
+        from e3md.report.evaluation import write_evaluation_page
+
+        write_evaluation_page(Path(model), names, frames, compared, report)
+        console.print(f"wrote {report}", soft_wrap=True, markup=False)
     return errors
 
 

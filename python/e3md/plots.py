@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
@@ -14,6 +15,7 @@ from e3md.calibration import Calibration, Deviations, energy_pairs, force_pairs
 from e3md.errors import Compared, ErrorPair, Errors
 
 DENSE = 1000  # points, from which on a panel shows their density
+DENSITY = colormaps["viridis"].resampled(12)
 
 
 class Parity(NamedTuple):
@@ -26,18 +28,48 @@ class Parity(NamedTuple):
     error_unit: str  # of the errors times 1000
 
 
+class Spread(NamedTuple):
+    """One panel: errors against deviations of a committee."""
+
+    deviation: NDArray[np.float64]  # (n,) eV/Å or eV
+    error: NDArray[np.float64]  # (n,) likewise
+    found: Calibration
+    quantity: str  # and its unit times 1000
+
+
+class Curve(NamedTuple):
+    """One panel: a quantity against the epoch."""
+
+    title: str
+    key: str  # columns of the metrics are named by it
+    factor: float  # from the unit of the metrics to that of the title
+
+
+CURVES = (
+    Curve("loss", "loss", 1.0),
+    Curve("force error, meV/Å", "forces", 1e3),
+    Curve("energy error, meV/atom", "energy", 1e3),
+    Curve("learning rate", "learning_rate", 1.0),
+)
+
+
 def parity_plots(frames: Sequence[Compared], errors: Errors, folder: Path) -> list[Path]:
     """Predicted against reference: energy per atom, forces by element, stress. Returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = {
-        "energy": _energy_panels(frames, errors.energy_per_atom),
-        "forces": _force_panels(frames, errors.forces_per_element),
-        "stress": _stress_panels(frames, errors.stress),
-    }
+    pictures = parity_panels(frames, errors)
     drawn = {folder / f"parity_{name}.png": panels for name, panels in pictures.items() if panels}
     for path, panels in drawn.items():
         _draw_parities(panels, path)
     return list(drawn)
+
+
+def parity_panels(frames: Sequence[Compared], errors: Errors) -> dict[str, list[Parity]]:
+    """Of each quantity; none where it has no label."""
+    return {
+        "energy": _energy_panels(frames, errors.energy_per_atom),
+        "forces": _force_panels(frames, errors.forces_per_element),
+        "stress": _stress_panels(frames, errors.stress),
+    }
 
 
 def _energy_panels(frames: Sequence[Compared], found: ErrorPair | None) -> list[Parity]:
@@ -91,11 +123,12 @@ def _draw_parities(panels: Sequence[Parity], path: Path) -> None:
     n_rows = -(-len(panels) // n_columns)
     figure = Figure(figsize=(4.4 * n_columns, 4.2 * n_rows), layout="constrained")
     for number, panel in enumerate(panels, 1):
-        _parity(figure.add_subplot(n_rows, n_columns, number), panel)
+        draw_parity(figure.add_subplot(n_rows, n_columns, number), panel)
     figure.savefig(path, dpi=150 if n_rows < 5 else 80)
 
 
-def _parity(axes: Axes, panel: Parity) -> None:
+def draw_parity(axes: Axes, panel: Parity) -> None:
+    """Points beside the diagonal, or their density where they are many."""
     predicted, reference = panel.pairs[np.isfinite(panel.pairs).all(axis=1)].T
     low, high = min(predicted.min(), reference.min()), max(predicted.max(), reference.max())
     margin = 0.04 * (high - low) or 1.0
@@ -107,7 +140,7 @@ def _parity(axes: Axes, panel: Parity) -> None:
     else:
         cells = axes.hexbin(
             reference, predicted, gridsize=70, bins="log", mincnt=1, extent=(*limits, *limits),
-            cmap="viridis", lw=0,
+            cmap=DENSITY, lw=0,
         )  # fmt: skip
         axes.figure.colorbar(cells, ax=axes, label="points", shrink=0.8)
     axes.set(xlabel=f"reference, {panel.unit}", ylabel=f"predicted, {panel.unit}")
@@ -121,28 +154,27 @@ def _parity(axes: Axes, panel: Parity) -> None:
 
 def calibration_plot(frames: Sequence[Compared], found: Deviations, path: Path) -> Path:
     """Error against deviation of forces and energies of a committee, with the means of the bins."""
-    panels = [
-        (force_pairs(frames), found.forces, "force, meV/Å"),
-        (energy_pairs(frames), found.energy_per_atom, "energy, meV/atom"),
-    ]
-    known = [(pairs, bins, quantity) for pairs, bins, quantity in panels if bins]
+    known = calibration_panels(frames, found)
     figure = Figure(figsize=(4.2 * len(known), 4.2), layout="constrained")
-    for axes, (pairs, bins, quantity) in zip(
-        figure.subplots(1, len(known), squeeze=False)[0], known, strict=True
-    ):
-        _calibration(axes, *pairs, bins, quantity)
+    for axes, panel in zip(figure.subplots(1, len(known), squeeze=False)[0], known, strict=True):
+        draw_calibration(axes, panel)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)
     return path
 
 
-def _calibration(
-    axes: Axes,
-    deviation: NDArray[np.float64],
-    error: NDArray[np.float64],
-    found: Calibration,
-    quantity: str,
-) -> None:
+def calibration_panels(frames: Sequence[Compared], found: Deviations) -> list[Spread]:
+    """Of forces and energies, where they have labels."""
+    panels = [
+        (force_pairs(frames), found.forces, "force, meV/Å"),
+        (energy_pairs(frames), found.energy_per_atom, "energy, meV/atom"),
+    ]
+    return [Spread(*pairs, bins, quantity) for pairs, bins, quantity in panels if bins]
+
+
+def draw_calibration(axes: Axes, panel: Spread) -> None:
+    """Both axes logarithmic and alike, with the diagonal."""
+    deviation, error, found, quantity = panel
     axes.plot(1e3 * deviation, 1e3 * error, ".", ms=2, alpha=0.3, color="0.6", rasterized=True)
     bins = np.array([(b.deviation, b.error) for b in found.bins]) * 1e3
     axes.plot(*bins.T, "o-", ms=4, label="root mean square, bins")
@@ -163,33 +195,31 @@ def _decades(values: NDArray[np.float64]) -> tuple[float, float]:
 def learning_curves(columns: dict[str, NDArray[np.float64]], path: Path) -> Path:
     """Loss, errors and learning rate against the epoch, train beside valid, the best epoch marked.
 
-    Epochs are counted from 1, as everywhere that a user reads them. A quantity that was not logged,
-    by its column or as NaN, is left out.
+    A quantity that was not logged, by its column or as NaN, is left out.
     """
     figure = Figure(figsize=(13, 3.6), layout="constrained")
-    panels = [
-        ("loss", "loss", 1.0),
-        ("force error, meV/Å", "forces", 1e3),
-        ("energy error, meV/atom", "energy", 1e3),
-        ("learning rate", "learning_rate", 1.0),
-    ]
-    epoch = columns["epoch"] + 1
-    best = _best_epoch(epoch, columns["valid_loss"])
-    for axes, (title, key, factor) in zip(figure.subplots(1, 4), panels, strict=True):
-        for number, part in enumerate(("train", "valid")):
-            for suffix, style in (("", "-"), ("_mae", "-"), ("_rmse", "--")):
-                values = columns.get(f"{part}_{key}{suffix}")
-                label = f"{part} {suffix[1:].upper()}".strip()
-                _curve(axes, epoch, values, factor, label=label, color=f"C{number}", ls=style)
-        _curve(axes, epoch, columns.get(key), factor, color="0.3")
-        if best is not None:
-            axes.axvline(best, color="0.6", lw=0.8, ls=":", label=f"best epoch, {best:g}")
-        axes.set(xlabel="epoch", ylabel=title, yscale="log")
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        _plain_ticks(axes)
-        axes.legend(frameon=False, fontsize=8)
+    for axes, curve in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
+        draw_curve(axes, columns, curve)
     figure.savefig(path, dpi=150)
     return path
+
+
+def draw_curve(axes: Axes, columns: dict[str, NDArray[np.float64]], curve: Curve) -> None:
+    """Epochs are counted from 1, as everywhere that a user reads them."""
+    epoch, (title, key, factor) = columns["epoch"] + 1, curve
+    for number, part in enumerate(("train", "valid")):
+        for suffix, style in (("", "-"), ("_mae", "-"), ("_rmse", "--")):
+            values = columns.get(f"{part}_{key}{suffix}")
+            label = f"{part} {suffix[1:].upper()}".strip()
+            _curve(axes, epoch, values, factor, label=label, color=f"C{number}", ls=style)
+    _curve(axes, epoch, columns.get(key), factor, color="0.3")
+    best = best_epoch(columns)
+    if best is not None:
+        axes.axvline(best, color="0.6", lw=0.8, ls=":", label=f"best epoch, {best}")
+    axes.set(xlabel="epoch", ylabel=title, yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    _plain_ticks(axes)
+    axes.legend(frameon=False, fontsize=8)
 
 
 def _plain_ticks(axes: Axes) -> None:
@@ -199,9 +229,11 @@ def _plain_ticks(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter("{x:.4g}" if high < 15 * low else NullFormatter())
 
 
-def _best_epoch(epoch: NDArray[np.float64], loss: NDArray[np.float64]) -> float | None:
-    """That of the weights which are kept."""
-    return float(epoch[np.nanargmin(loss)]) if np.isfinite(loss).any() else None
+def best_epoch(columns: dict[str, NDArray[np.float64]]) -> int | None:
+    """That of the weights which are kept, counted from 1; None before any is."""
+    loss = columns["valid_loss"]
+    known = np.isfinite(loss).any()
+    return int(columns["epoch"][np.nanargmin(loss)]) + 1 if known else None
 
 
 def _curve(

@@ -37,6 +37,7 @@ class TrainingData:
     """All sets of a run, ready to batch."""
 
     samples: dict[str, list[Sample]]  # "train", "valid", and "test" if given
+    frames: FrameSets  # that the samples were made of, in the same order
     statistics: Statistics
     force_scale: float  # eV/Å, RMS force of the training set: the unit of the loss
     files: list[DataFile]
@@ -58,27 +59,16 @@ def prepare_data(config: Config, console: Console, initial: InitialModel | None)
         raise ConfigError(
             "data.e0s and init_from exclude each other: E0s of the file move by least squares"
         )
-    frames = _read_sets(config.data, console)
-    every = [f for some in frames.values() for f in some]
-    if config.training.loss.energy > 0:
-        check_energies(every)
-    warn(console, odd_frames(every))
-    files = _describe_files(config.data, frames["train"])
-    frames, isolated = _set_apart(frames, console)
-    for name, given in (("valid", config.data.valid), ("test", config.data.test)):
-        if given and not frames[name]:
-            raise DataError(f"data.{name}: its files hold no frame that can be compared")
-    if not frames["valid"]:
-        frames["train"], frames["valid"] = split(
-            frames["train"], config.data.valid_fraction, config.training.seed
-        )
+    frames, isolated = frame_sets(config, console)
+    # frames of valid that were split off train are of its files
+    files = _describe_files(config.data, [*frames["train"], *frames["valid"], *isolated])
     present = find_species(frames["train"])
     _check_species(frames, present, initial)
     if initial:
         initial = _limit(initial, present, isolated, console)
     species = initial.statistics.species if initial else present
     check_sizes(config, [f for some in frames.values() for f in some], len(species))
-    samples = _build_sets(frames, species, config)
+    samples = build_sets(frames, species, config)
     warn(console, rare_elements(frames["train"]))
     for name, some in samples.items():
         warn(console, pairless_frames(frames[name], n_edges(some), config.model.cutoff))
@@ -99,8 +89,30 @@ def prepare_data(config: Config, console: Console, initial: InitialModel | None)
     if initial and not domain.stress_learned:  # what the first training learned is still there
         domain = domain.model_copy(update={"stress_learned": initial.stress_learned})
     return TrainingData(
-        samples, statistics, measured.scale, files, initial, domain, reference.source
+        samples, frames, statistics, measured.scale, files, initial, domain, reference.source
     )
+
+
+def frame_sets(config: Config, console: Console) -> tuple[FrameSets, list[Frame]]:
+    """Read, check and split; returns the sets, and the isolated atoms of train, which define E0s.
+
+    Raises:
+        DataError: for frames or files that cannot be trained on.
+    """
+    frames = _read_sets(config.data, console)
+    every = [f for some in frames.values() for f in some]
+    if config.training.loss.energy > 0:
+        check_energies(every)
+    warn(console, odd_frames(every))
+    frames, isolated = _set_apart(frames, console)
+    for name, given in (("valid", config.data.valid), ("test", config.data.test)):
+        if given and not frames[name]:
+            raise DataError(f"data.{name}: its files hold no frame that can be compared")
+    if not frames["valid"]:
+        frames["train"], frames["valid"] = split(
+            frames["train"], config.data.valid_fraction, config.training.seed
+        )
+    return frames, isolated
 
 
 def shortest_distance(samples: dict[str, list[Sample]]) -> float | None:
@@ -218,9 +230,14 @@ def _reference(
     return given_energies(species, data.e0s)
 
 
-def _build_sets(
+def build_sets(
     frames: FrameSets, species: tuple[str, ...], config: Config
 ) -> dict[str, list[Sample]]:
+    """Graphs of every set that has frames, in their order, from the run's cache where it has them.
+
+    Raises:
+        DataError: listing file and frame of structures without a graph.
+    """
     dtype, cache = getattr(torch, config.training.dtype), config.run_dir / "cache"
     return {
         name: build_samples(some, species, config.model.cutoff, dtype, cache, f"graphs of {name}")

@@ -1,6 +1,7 @@
 """The report of a finished run: errors, parity plots, learning curves, the configuration."""
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def read_metrics(path: Path) -> dict[str, NDArray[np.float64]]:
 def write_report(
     folder: Path,
     config: Config,
-    sets: dict[str, list[Compared]],
+    sets: Mapping[str, Sequence[Compared]],
     metrics: list[Path],
     record: RunRecord,
 ) -> dict[str, Errors]:
@@ -100,11 +101,11 @@ def write_report(
         picture = f"learning_curves_{n}.png" if len(metrics) > 1 else "learning_curves.png"
         learning_curves(read_metrics(path), folder / picture)
         text.append(f"![]({picture})\n")
-    text.append(_reproduce(record))
+    text.append(reproduce(record))
     write_text(folder / "report.md", "\n".join(text))
     entries = ",\n".join(f'"{name}": {e.model_dump_json(indent=2)}' for name, e in errors.items())
     write_text(folder / "errors.json", "{" + entries + "}\n")
-    write_text(folder / "config.yaml", _final_config(config, record))
+    write_text(folder / "config.yaml", final_config(config, record))
     return errors
 
 
@@ -116,13 +117,14 @@ def _resumed(record: RunRecord) -> list[str]:
     return [f"Resumed with other settings:\n\n{lines}\n"]
 
 
-def _reproduce(record: RunRecord) -> str:
+def reproduce(record: RunRecord) -> str:
+    """How to train the same model again, in words."""
     if record.changes:
         return "`config.yaml` holds the settings of the last part; its comments those before.\n"
     return "Reproduce: `e3md train config.yaml`, with another `run_dir` in it.\n"
 
 
-def _final_config(config: Config, record: RunRecord) -> str:
+def final_config(config: Config, record: RunRecord) -> str:
     """The configuration as YAML; the model is left out where it is that of init_from."""
     exclude = {"model"} if config.init_from else set()
     comments = [f"# {change}\n" for change in record.changes]
@@ -137,7 +139,7 @@ def _seeds(config: Config) -> str:
     return f"a committee of {members}, seeds {first} to {first + members - 1}; errors of its mean"
 
 
-def _write_calibration(folder: Path, sets: dict[str, list[Compared]]) -> str:
+def _write_calibration(folder: Path, sets: Mapping[str, Sequence[Compared]]) -> str:
     """calibration.json and a picture per set; returns the section of the report."""
     text = ["\n## Calibration: error against the deviation of the members\n"]
     entries = []

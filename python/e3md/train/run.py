@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+import shlex
 import warnings
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from rich.table import Table
 from torch import nn
 
 from e3md.data.batches import BatchSize, Share, training_loader, validation_loader
-from e3md.errors import Compared, Errors, error_rows
+from e3md.errors import Errors, error_rows
 from e3md.export import FINISHED, UNFINISHED, TrainingRecord
 from e3md.files import remove_leftovers, write_text
 from e3md.fused.training import Reach
 from e3md.interrupts import Interrupted
 from e3md.model import build_model
 from e3md.paths import expand
+from e3md.report.live import LivePage, guarded
+from e3md.report.run import PAGE, evaluate_sets, finished_page, write_run_page
 from e3md.train.checkpoint import (
     RECORD,
     AtomicCheckpointIO,
@@ -48,13 +51,13 @@ from e3md.train.parallel import (
 )
 from e3md.train.prepare import TrainingData, prepare_data, shortest_distance, warn
 from e3md.train.progress import TrainingProgress
-from e3md.train.report import compare, write_report
+from e3md.train.report import write_report
 from e3md.train.resume import Resumed, check_statistics, find_begun
 from e3md.train.sense import atoms_of_step, check_sense
 from e3md.train.settings import settings_of
 from e3md.train.sizes import check_processes
 from e3md.train.speed import Speed, SpeedMeter, joint_speed
-from e3md.train.stop import StopBySignal, how_to_go_on
+from e3md.train.stop import StopBySignal, how_to_go_on, shown
 
 
 def train(config_path: str | Path, resume: bool = False) -> Path:
@@ -94,11 +97,23 @@ def _train(config: Config, go_on: bool) -> Path:
     begun = [find_begun(member, console) for member in member_configs(config)]
     data = prepare_data(config, console, initial)
     warn(console, check_sense(config, data.samples["train"]))
+    _say_where_to_look(config, console)
     set_threads(config.training, atoms_of_step(config.training, data.samples["train"]))
     record = _train_members(config, data, begun, console)
     if first:
         _report(config, data, record, console)
     return config.run_dir
+
+
+def _say_where_to_look(config: Config, console: Console) -> None:
+    """While it trains."""
+    curves = [member.run_dir / "tensorboard" for member in member_configs(config)]
+    logs = shlex.quote(shown(config.run_dir if len(curves) > 1 else curves[0]))
+    lines = [
+        f"live report: {shown(config.run_dir / PAGE)}",
+        f"live curves: tensorboard --logdir {logs}",
+    ]
+    console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
 
 
 def _train_members(
@@ -110,7 +125,7 @@ def _train_members(
     for n, (member, before) in enumerate(zip(members, begun, strict=True), 1):
         if len(members) > 1:
             console.print(f"member {n} of {len(members)}, seed {member.training.seed}")
-        done.append(_train_model(member, data, before, console))
+        done.append(_train_model(member, data, before, console, config))
     if len(members) == 1:
         return done[0]
     training = done[0].training.model_copy(update={"seed": config.training.seed})
@@ -129,9 +144,12 @@ def _train_members(
 
 
 def _train_model(
-    config: Config, data: TrainingData, begun: Resumed | None, console: Console
+    config: Config, data: TrainingData, begun: Resumed | None, console: Console, whole: Config
 ) -> RunRecord:
-    """Train one model, from where it was left; a model that was finished stays as it is."""
+    """Train one model, from where it was left; a model that was finished stays as it is.
+
+    whole: the configuration of the run, of which this may be one member.
+    """
     lightning.seed_everything(config.training.seed, verbose=False)
     before = begun.record if begun else None
     statistics = before.statistics if before else data.statistics
@@ -159,7 +177,8 @@ def _train_model(
         write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
     if finished:
         return record
-    speed = _fit(model, data, config, begun.checkpoint.path if begun else None, console)
+    page = LivePage(whole, data, record, console)
+    speed = _fit(model, data, config, begun.checkpoint.path if begun else None, console, page)
     record = _with_state(record.model_copy(update={"speed": speed}), FINISHED)
     if is_first_process(config.training):
         write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
@@ -200,11 +219,17 @@ def _check_device(device: str) -> None:
 
 
 def _fit(
-    model: nn.Module, data: TrainingData, config: Config, begun: Path | None, console: Console
+    model: nn.Module,
+    data: TrainingData,
+    config: Config,
+    begun: Path | None,
+    console: Console,
+    page: LivePage,
 ) -> Speed:
     """Train to the end.
 
     begun: checkpoint to go on from.
+    page: of the run, written while it goes on.
     """
     settings, meter = config.training, SpeedMeter()
     trainer = _trainer(
@@ -214,6 +239,7 @@ def _fit(
             History(config.run_dir / METRICS),
             Forecast(console, settings.max_time),
             TrainingProgress(console, meter),
+            page,
             StopBySignal(),
         ],
     )
@@ -257,24 +283,24 @@ def _trainer(config: Config, callbacks: list[Callback]) -> lightning.Trainer:
 
 def _report(config: Config, data: TrainingData, record: RunRecord, console: Console) -> None:
     model, *_ = load_run(config.run_dir)
-    sets: dict[str, list[Compared]] = {
-        name: compare(model, data.samples[name], data.statistics.species)
-        for name in ("valid", "test")
-        if name in data.samples
-    }
+    evaluated = evaluate_sets(model, data.samples, data.frames, data.statistics.species)
+    sets = {one.name: one.compared for one in evaluated if one.name != "train"}
     report = config.run_dir / "report"
     metrics = [member.run_dir / METRICS for member in member_configs(config)]
     errors = write_report(report, config, sets, metrics, record)
     found = {f"{name}_errors": _summary(of_set) for name, of_set in errors.items()}
     record = record.model_copy(update={"training": record.training.model_copy(update=found)})
     write_text(config.run_dir / RECORD, record.model_dump_json(indent=2))
+    page = finished_page(config, record, data.frames, evaluated, record.training.state)
+    written = guarded(lambda: write_run_page(page, config.run_dir / PAGE), console)
     name, final = list(errors.items())[-1]
     table = Table("quantity", "unit", "MAE", "RMSE", title=f"errors on {name}")
     for row in error_rows(final):
         table.add_row(*row)
     console.print(table)
     console.print(str(record.speed))
-    console.print(f"report: {report / 'report.md'}", soft_wrap=True)
+    path = config.run_dir / PAGE if written else report / "report.md"
+    console.print(f"report: {path}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _summary(errors: Errors) -> dict[str, float]:

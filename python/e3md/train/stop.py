@@ -79,7 +79,7 @@ def how_to_go_on(signum: signal.Signals, config: Config, path: Path) -> str:
     lines = [f"stopped by {signum.name} {reached}: continue with {way}"]
     exportable = [m.run_dir for m in members if _all_there(m.run_dir)]
     if exportable:
-        folder = shlex.quote(_short(exportable[-1]))
+        folder = shlex.quote(shown(exportable[-1]))
         lines.append(f"to use the best weights so far: `e3md export {folder} -o model.pt`")
     return "\n".join(lines)
 
@@ -98,7 +98,7 @@ def _all_there(folder: Path) -> bool:
     return all((folder / name).is_file() for name in (BEST, RECORD))
 
 
-def _short(folder: Path) -> str:
-    """Relative to where the user is, if it lies below."""
+def shown(folder: Path) -> str:
+    """A path, relative to where the user is, if it lies below."""
     here = Path.cwd()
     return str(folder.relative_to(here)) if folder.is_relative_to(here) else str(folder)
