@@ -48,9 +48,13 @@ def print_info(model: str | Path, as_json: bool = False) -> None:
 
 def _training_rows(training: dict[str, Any]) -> list[tuple[str, str]]:
     """What is known of the training, then what else the file says of it."""
-    known = [(title, _known(key, training.get(key))) for key, title in _TRAINING.items()]
     rest = {key: value for key, value in training.items() if key not in _TRAINING}
-    return [*known, ("provenance", _readable(rest))]
+    return [*known_rows(training), ("provenance", _readable(rest))]
+
+
+def known_rows(training: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a file's "training" tells of range and errors, in words; a title and a text each."""
+    return [(title, _known(key, training.get(key))) for key, title in _TRAINING.items()]
 
 
 def _known(key: str, value: Any) -> str:

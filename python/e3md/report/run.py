@@ -12,6 +12,7 @@ from torch import nn
 
 from e3md.data.dataset import Sample
 from e3md.data.read import Frame
+from e3md.info import known_rows
 from e3md.report.content import Page, Section
 from e3md.report.curve_section import curve_section
 from e3md.report.data_section import data_section
@@ -165,7 +166,7 @@ def _model(run: RunPage) -> Section:
         "scale, eV": statistics.scale,
         "shift, eV/atom": statistics.shift,
         "neighbors per atom": statistics.avg_num_neighbors,
-        "closest atoms in the data, Å": record.training.shortest_distance,
+        **dict(known_rows(record.training.model_dump(mode="json"))),
         "started from": str(run.config.init_from) if run.config.init_from else None,
     }
     training = run.config.training.model_dump()
