@@ -1,4 +1,4 @@
-"""The commands and scripts of docs/recipes.md run as they stand, but for elements and lengths."""
+"""Commands and scripts of the recipes and the quickstart run, but for elements and lengths."""
 
 import re
 import shlex
@@ -25,9 +25,9 @@ MakeModel = Callable[..., Path]
 KBAR = 1602.176634  # in an eV/Å³
 
 
-def blocks(section: str, language: str) -> list[str]:
-    """The code of a section of the page."""
-    page = (ROOT / "docs" / "recipes.md").read_text()
+def blocks(section: str, language: str, page: str = "recipes.md") -> list[str]:
+    """The code of a section of a page."""
+    page = (ROOT / "docs" / page).read_text()
     text = page.split(f"\n## {section}")[1].split("\n## ")[0]
     found = re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.M | re.S)
     assert found
@@ -117,6 +117,18 @@ def test_from_outcar_to_md(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(read("md.traj", index=":")) == 3
     exec(choose, {})
     assert len(read("train.xyz", index=":")) == 6
+
+
+def test_data_from_ase(folder: Path) -> None:
+    section = "2. Data, training, export", "quickstart.md"
+    (script,) = blocks(section[0], "python", section[1])
+    exec(shortened(script, **{": 60": ": 6", ": 20": ": 3"}), {})
+    frames = read("train.xyz", index=":")
+    assert len(frames) == 6 and frames[0].get_stress().any()
+    (configuration,) = blocks(section[0], "yaml", section[1])
+    Path("config.yaml").write_text(shortened(configuration, **{"max_epochs: 100": "max_epochs: 2"}))
+    (commands,) = blocks(section[0], "bash", section[1])
+    run_commands(commands)
 
 
 def test_a_barrier(folder: Path, make_model: MakeModel, capsys: pytest.CaptureFixture[str]) -> None:
