@@ -124,7 +124,8 @@ def test_data_from_ase(folder: Path) -> None:
     (script,) = blocks(section[0], "python", section[1])
     exec(shortened(script, **{": 60": ": 6", ": 20": ": 3"}), {})
     frames = read("train.xyz", index=":")
-    assert len(frames) == 6 and frames[0].get_stress().any()
+    assert len(frames) == 6
+    assert frames[0].get_stress().any()
     (configuration,) = blocks(section[0], "yaml", section[1])
     Path("config.yaml").write_text(shortened(configuration, **{"max_epochs: 100": "max_epochs: 2"}))
     (commands,) = blocks(section[0], "bash", section[1])
