@@ -22,6 +22,7 @@ class Screen:
 
     def __init__(self) -> None:
         self.rows = [""]
+        self.seen: set[str] = set()  # rows that a user could read at any time
         self.row = self.column = 0
 
     def feed(self, text: str) -> None:
@@ -30,6 +31,7 @@ class Screen:
             if token["code"] == "A":
                 self.row = max(0, self.row - int(token["number"] or 1))
             elif token["code"] == "K":
+                self.seen.add(self.rows[self.row])
                 self.rows[self.row] = ""
             elif token["text"]:
                 self._put(token["text"])
@@ -62,7 +64,11 @@ class Terminal:
         )  # fmt: skip
         os.close(inside)
         self.screen = Screen()
-        self.seen: set[str] = set()  # rows that a user could read at any time
+
+    @property
+    def seen(self) -> set[str]:
+        """Rows that a user could read at any time."""
+        return self.screen.seen
 
     def type(self, keys: str) -> None:
         """Press keys: "\\x03" is Ctrl-C."""
@@ -89,7 +95,7 @@ class Terminal:
             text = data.decode(errors="ignore")
             rest = data[len(text.encode()) :]
             self.screen.feed(text)
-            self.seen.update(self.screen.rows[-5:])
+            self.screen.seen.update(self.screen.rows[-5:])
             if until(self.screen.rows):
                 return 0
         self.process.kill()

@@ -1,6 +1,7 @@
 """What a user sees of a training in terminals of several widths."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from e3md.train.progress import fitting
 from terminal import Screen, Terminal
 from training_data import write_run
 
+MakeModel = Callable[..., Path]
 BAR = re.compile(r"epoch (\d+)/4 .*[━╺╸]{4,}.* \d:\d\d:\d\d (\d|-):(\d\d|--):(\d\d|--) left")
 EPOCH = re.compile(r"epoch (\d+)/4  valid force MAE [\d.]+ meV/Å")
 
@@ -35,6 +37,19 @@ def test_nothing_but_files_and_commands_is_wider_than_the_terminal(tmp_path: Pat
     assert terminal.watch() == 0
     wide = [row for row in terminal.screen.rows if len(row.rstrip()) > 60]
     assert all("report: " in row for row in wide), wide
+
+    terminal = Terminal("export", "run", columns=60, folder=tmp_path)
+    assert terminal.watch() == 0
+    assert any("tabulating the radial networks" in row for row in terminal.seen)
+
+
+def test_a_check_says_what_it_is_doing(tmp_path: Path, make_model: MakeModel) -> None:
+    model = make_model("schnet", n_layers=1)
+    terminal = Terminal("check", str(model), columns=80, folder=tmp_path)
+    terminal.watch()
+    assert any("reading the model" in row for row in terminal.seen)
+    checks = {row.split("checking: ")[1].strip() for row in terminal.seen if "checking: " in row}
+    assert len(checks) > 2, terminal.seen
 
 
 def test_time_left_heeds_the_limit_of_time(tmp_path: Path) -> None:
