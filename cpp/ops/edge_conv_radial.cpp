@@ -23,7 +23,7 @@ namespace {
 using kernels::RadialLoops;
 
 template <class T>
-RadialLoops<T> loops() {
+RadialLoops<T> radial_loops() {
   if constexpr (std::is_same_v<T, float>)
     return E3MD_FOR_ISA(radial_loops_f32);
   else
@@ -39,7 +39,7 @@ Tensor edge_conv_radial(const Tensor& h, const Tensor& edge_vec, const Tensor& t
   Tensor out = at::empty({n_local, dim_out}, h.options());
   AT_DISPATCH_FLOATING_TYPES(h.scalar_type(), "edge_conv_radial", [&] {
     const PreparedRadial<scalar_t> prepared(arguments, n_local, dim_out);
-    const auto convolve = loops<scalar_t>().convolve;
+    const auto convolve = radial_loops<scalar_t>().convolve;
     auto* result = out.mutable_data_ptr<scalar_t>();
     for_owners<scalar_t>(n_local, prepared.scratch_size(),
                          [&](int64_t first, int64_t last, scalar_t* scratch) {
@@ -67,7 +67,7 @@ std::tuple<Tensor, Tensor> edge_conv_radial_grad(const Tensor& g_, const Tensor&
     for (Tensor& rows : grad_h) rows = at::zeros(h.sizes(), h.options());
   AT_DISPATCH_FLOATING_TYPES(h.scalar_type(), "edge_conv_radial_grad", [&] {
     const PreparedRadial<scalar_t> prepared(arguments, n_local, g.size(1));
-    const auto differentiate = loops<scalar_t>().differentiate;
+    const auto differentiate = radial_loops<scalar_t>().differentiate;
     const auto* cotangent = g.const_data_ptr<scalar_t>();
     auto* to_vec = grad_vec.mutable_data_ptr<scalar_t>();
 #pragma omp parallel num_threads(n_threads) if (n_threads > 1)

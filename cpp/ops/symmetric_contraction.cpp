@@ -29,7 +29,7 @@ using kernels::ProductProblem;
 using kernels::ProductTraining;
 
 template <class T>
-ProductLoops<T> loops() {
+ProductLoops<T> product_loops() {
   if constexpr (std::is_same_v<T, float>)
     return E3MD_FOR_ISA(product_loops_f32);
   else
@@ -183,7 +183,7 @@ void for_atoms(const Arguments& arguments, int64_t n_rows, Body body) {
   for (int64_t species = 0; species < arguments.n_species(); ++species) {
     const int64_t n_atoms = static_cast<int64_t>(atoms[species].size());
     if (n_atoms == 0) continue;
-    const auto p = coefficients<T>(arguments, species, loops<T>().lanes);
+    const auto p = coefficients<T>(arguments, species, product_loops<T>().lanes);
     const auto problem = problem_of(arguments, program, p, atoms[species]);
     const int n_threads = loop_threads();
 #pragma omp parallel num_threads(n_threads) if (n_threads > 1)
@@ -204,7 +204,7 @@ Tensor symmetric_contraction(const Tensor& a, const Tensor& types, at::TensorLis
     auto* result = out.mutable_data_ptr<scalar_t>();
     for_atoms<scalar_t>(arguments, n_rows,
                         [&](const auto& problem, int64_t begin, int64_t end, scalar_t* scratch) {
-                          loops<scalar_t>().evaluate(problem, result, begin, end, scratch);
+                          product_loops<scalar_t>().evaluate(problem, result, begin, end, scratch);
                         });
   });
   return out;
@@ -225,8 +225,8 @@ Tensor symmetric_contraction_grad(const Tensor& g_, const Tensor& a, const Tenso
     auto* result = grad.mutable_data_ptr<scalar_t>();
     for_atoms<scalar_t>(arguments, g.size(1),
                         [&](const auto& problem, int64_t begin, int64_t end, scalar_t* scratch) {
-                          loops<scalar_t>().differentiate(problem, cotangent, result, begin, end,
-                                                          scratch);
+                          product_loops<scalar_t>().differentiate(problem, cotangent, result, begin,
+                                                                  end, scratch);
                         });
   });
   return grad;
@@ -248,8 +248,8 @@ void train_species(const ProductProblem<T>& problem, const ProductTraining<T>& s
     training.coefficients = own[omp_get_thread_num()].data();
 #pragma omp for schedule(static, 1)
     for (int64_t begin = 0; begin < problem.n_atoms; begin += kChunk)
-      loops<T>().train(problem, training, begin, std::min(problem.n_atoms, begin + kChunk),
-                       scratch.data());
+      product_loops<T>().train(problem, training, begin, std::min(problem.n_atoms, begin + kChunk),
+                               scratch.data());
   }
   for (const std::vector<T>& part : own)
     for (size_t k = 0; k < part.size(); ++k) coefficients[k] += part[k];
@@ -267,7 +267,7 @@ void train_all(const Arguments& arguments, const Tensor& g, const std::optional<
                                     to_g.mutable_data_ptr<T>(),
                                     to_a.mutable_data_ptr<T>(),
                                     nullptr};
-  const int64_t lanes = loops<T>().lanes;
+  const int64_t lanes = product_loops<T>().lanes;
   for (int64_t species = 0; species < arguments.n_species(); ++species) {
     if (atoms[species].empty()) continue;
     const auto p = coefficients<T>(arguments, species, lanes);

@@ -1,5 +1,6 @@
 // ghost_exchange with a communicator: ghosts filled from their owners, and the exact adjoint.
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include <cstdio>
 #include <cstdlib>
