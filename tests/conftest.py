@@ -1,15 +1,15 @@
 """Fixtures shared by all tests: data sets, model files with random weights, structures."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from matplotlib.figure import Figure
 
+from drawing import drawn, leave_out
 from e3md.data.statistics import Statistics
 from e3md.export import TrainingRecord, save_model
 from e3md.model import (
@@ -37,6 +37,9 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+leave_out()
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of reference data sets (E3MD_DATA); tests that need it skip without it."""
@@ -47,17 +50,10 @@ def data_dir() -> Path:
 
 
 @pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports with empty files as pictures, which take three quarters of a short training.
-
-    Fixtures of a module come before this one: what they train has its pictures.
-    """
-
-    def touch(_: Figure, file: object, **__: object) -> None:
-        if isinstance(file, str | Path):
-            Path(file).touch()
-
-    monkeypatch.setattr(Figure, "savefig", touch)
+def pictures() -> Iterator[None]:
+    """They are drawn in the test; otherwise they are empty files."""
+    with drawn():
+        yield
 
 
 def small_config(arch: str, **overrides: object) -> ModelConfig:

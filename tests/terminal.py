@@ -6,15 +6,21 @@ import pty
 import re
 import select
 import struct
-import subprocess
-import sys
 import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from program import Program
+
 TOKENS = re.compile(r"\x1b\[(?P<number>\d*)[\d;?]*(?P<code>[A-Za-z])|(?P<text>[^\x1b])", re.DOTALL)
-COMPILERS = ("PATH", "HOME", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "TMPDIR")
+KEPT = (
+    "PATH",
+    "HOME",
+    "LD_LIBRARY_PATH",
+    "OMP_NUM_THREADS",
+    "TMPDIR",
+)  # COLUMNS, NO_COLOR... are not
 
 
 class Screen:
@@ -54,13 +60,10 @@ class Terminal:
     def __init__(self, *arguments: str, columns: int, folder: Path) -> None:
         self.control, inside = pty.openpty()
         fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-        kept = {key: os.environ[key] for key in COMPILERS if key in os.environ}
-        path = os.pathsep.join(filter(None, sys.path))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "e3md", *arguments], cwd=folder,
-            env={**kept, "PYTHONPATH": path, "TERM": "xterm-256color"},
-            stdin=inside, stdout=inside, stderr=inside, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        self.process = Program(
+            *arguments, folder=folder, terminal=inside,
+            env={key: os.environ[key] for key in KEPT if key in os.environ}
+            | {"TERM": "xterm-256color"},
         )  # fmt: skip
         os.close(inside)
         self.screen = Screen()

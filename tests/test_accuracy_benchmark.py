@@ -180,6 +180,7 @@ def page(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("pictures")
 def test_tables_show_ours_beside_the_published_in_their_units(tmp_path: Path, page: Path) -> None:
     for number, experiment in enumerate(EXPERIMENTS.values()):
         write_result(made_up(experiment, 0.1 + 0.001 * number, 0.001), tmp_path / "results")

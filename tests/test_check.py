@@ -327,6 +327,7 @@ def test_the_shortest_distance_of_the_data_is_marked(
     assert marks == ([expected] if expected else [])
 
 
+@pytest.mark.usefixtures("pictures")
 def test_many_pairs_fit_a_picture(tmp_path: Path) -> None:
     r = np.linspace(0.3, 5, 50)
     curves = [PairCurve(("Li", "S"), r, k / r) for k in range(MAX_PANELS + 5)]
@@ -341,6 +342,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dynamics, "LENGTH", 0.1)
 
 
+@pytest.mark.usefixtures("pictures")
 @pytest.mark.usefixtures("quick")
 def test_command_reports_draws_and_exits(
     make_subject: Callable[..., Subject], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -154,7 +154,6 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(write_run(tmp_path_factory.mktemp("committee"), members=3, seed=5))
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_members_have_seeds_of_their_own_and_one_split(run_dir: Path, tmp_path: Path) -> None:
     """The first member is the model that `members: 1` gives."""
     seeds = [load_run(run_dir / f"member_{k}")[3].seed for k in (1, 2, 3)]
@@ -211,7 +210,6 @@ def test_the_report_calibrates(run_dir: Path) -> None:
     assert curves == [f"learning_curves_{k}.png" for k in (1, 2, 3)]
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_a_resumed_committee_skips_the_members_it_has(tmp_path: Path) -> None:
     """Killed after its second member began: the first stays, the second goes on, the third starts."""
     whole = train(write_run(tmp_path / "whole", members=3))
@@ -241,7 +239,6 @@ def _stop_at(path: Path, rows: int):
     return write
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_a_committee_can_grow(tmp_path: Path) -> None:
     config = write_run(tmp_path, members=2, max_epochs=1)
     first = (train(config) / "member_1" / LAST).stat().st_mtime_ns
@@ -251,7 +248,6 @@ def test_a_committee_can_grow(tmp_path: Path) -> None:
     assert len(load_run(run)[0].members) == 3
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_runs_of_other_kinds_are_not_mixed(tmp_path: Path) -> None:
     config = write_run(tmp_path, max_epochs=1)
     train(config)

@@ -124,7 +124,6 @@ def test_a_weight_that_has_no_place_is_named(fixture: Path) -> None:
 
 
 @each_fixture
-@pytest.mark.usefixtures("no_pictures")
 def test_a_converted_model_can_be_fine_tuned(
     fixture: Path, models: dict[str, Path], tmp_path: Path
 ) -> None:

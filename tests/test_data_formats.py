@@ -22,8 +22,6 @@ from e3md.evaluate import evaluate
 from e3md.train.run import train
 from training_data import labelled_frames, write_run
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 
 def write_traj(folder: Path, name: str = "data.traj", seed: int = 0) -> Path:
     ase.io.write(folder / name, labelled_frames(6, seed))

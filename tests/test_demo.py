@@ -86,6 +86,7 @@ def test_constraints_of_the_structure_are_not_of_the_comparison(tmp_path):
     assert moved.min() > 0
 
 
+@pytest.mark.usefixtures("pictures")
 def test_demo_end_to_end(tmp_path, capsys):
     protocol = engines.Protocol(nvt_steps=40, nve_steps=20, interval=5)
     runs = demo.run_demo(tmp_path, protocol)
@@ -111,6 +112,7 @@ def test_the_reference_is_of_the_shipped_structure():
     assert f"{engines.Protocol.temperature:g} K" in pictures.REFERENCE_NAME
 
 
+@pytest.mark.usefixtures("pictures")
 def test_when_paths_part_is_said(tmp_path):
     rng, time = np.random.default_rng(0), np.arange(100) * 0.01
     cells = np.broadcast_to(8 * np.eye(3), (100, 3, 3)).copy()

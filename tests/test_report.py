@@ -15,6 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from typer.testing import CliRunner
 
 from conftest import random_structure
+from drawing import drawn
 from e3md import E3Calculator
 from e3md.cli import app
 from e3md.evaluate import evaluate
@@ -71,7 +72,8 @@ class Parts(HTMLParser):
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(write_run(tmp_path_factory.mktemp("report"), max_epochs=3))
+    with drawn():
+        return train(write_run(tmp_path_factory.mktemp("report"), max_epochs=3))
 
 
 @pytest.fixture
@@ -149,6 +151,7 @@ def test_a_page_needs_no_other_file(run_dir: Path) -> None:
 def test_colors_of_pictures_follow_the_page(run_dir: Path) -> None:
     text = (run_dir / run.PAGE).read_text()
     pictures = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+    assert pictures
     colors = set(re.findall(r"#[0-9a-f]{6}\b", " ".join(pictures)))
     assert not colors
     used = set(re.findall(r"var\((--[a-z0-9-]+)\)", text))
@@ -157,6 +160,7 @@ def test_colors_of_pictures_follow_the_page(run_dir: Path) -> None:
     assert used <= dark
 
 
+@pytest.mark.usefixtures("pictures")
 def test_e3md_report_builds_the_page_anew(run_dir: Path, tmp_path: Path) -> None:
     other = shutil.copytree(run_dir, tmp_path / "run")
     (other / run.PAGE).unlink()
@@ -180,7 +184,6 @@ def test_without_its_data_a_run_has_no_new_page(run_dir: Path, tmp_path: Path) -
     assert "moved.xyz" in result.output
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_the_page_of_a_committee_has_its_calibration(tmp_path: Path) -> None:
     folder = train(write_run(tmp_path, max_epochs=1, members=2))
     page = Parts(folder / run.PAGE)
@@ -192,7 +195,6 @@ def test_the_page_of_a_committee_has_its_calibration(tmp_path: Path) -> None:
     assert Parts(folder / run.PAGE).tables == page.tables
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_a_training_writes_its_page_and_learns_the_same(
     run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +215,6 @@ def test_a_training_writes_its_page_and_learns_the_same(
     assert all(torch.equal(weights[name], same[name]) for name in weights)
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_pages_take_a_small_part_of_the_time(tmp_path: Path, monkeypatch) -> None:
     clock = [0.0]
     written = []
@@ -234,7 +235,6 @@ def test_pages_take_a_small_part_of_the_time(tmp_path: Path, monkeypatch) -> Non
     assert 100.0 * len(written) <= 0.025 * clock[0]
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch, capsys) -> None:
     def fails(*_: object) -> None:
         raise OSError("no space left\non this disk")
@@ -251,7 +251,6 @@ def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch, 
     assert load_run(folder)[3].state == "finished"
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_a_training_says_where_to_look(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     train(write_run(tmp_path, max_epochs=1))

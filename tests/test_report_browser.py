@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chromium import PROGRAMS, Browser, browser
+from drawing import drawn
 from e3md.report.run import PAGE
 from e3md.report.scene import viewer_script
 from e3md.train.run import train
@@ -41,7 +42,8 @@ SMALLEST_TEXT = """Math.min(...[...document.querySelectorAll("svg text")].map(
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(write_run(tmp_path_factory.mktemp("run"), max_epochs=3)) / PAGE
+    with drawn():
+        return train(write_run(tmp_path_factory.mktemp("run"), max_epochs=3)) / PAGE
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,12 @@ import re
 import shutil
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
 from e3md.cli import app
 from e3md.train.checkpoint import load_record
 from e3md.train.run import train
 from training_data import write_run
-
-pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 def _compare(*folders: Path) -> dict[str, list[str]]:

@@ -13,6 +13,7 @@ import yaml
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from drawing import drawn
 from e3md.evaluate import evaluate
 from e3md.export import export_run
 from e3md.train.checkpoint import load_run
@@ -21,14 +22,13 @@ from e3md.train.report import read_metrics
 from e3md.train.run import METRICS, train
 from training_data import labelled_frames, write_run
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 PNG = b"\x89PNG"
 
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(write_run(tmp_path_factory.mktemp("train")))
+    with drawn():
+        return train(write_run(tmp_path_factory.mktemp("train")))
 
 
 def test_the_loss_falls(run_dir: Path) -> None:

@@ -1,8 +1,6 @@
 """Habits of clusters: job variables of Slurm and torchrun, ~ in paths, files as a shell gives them."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import ase.io
@@ -15,9 +13,8 @@ from e3md.cli import app
 from e3md.commands import repeat_options
 from e3md.paths import expand
 from e3md.train.config import load_config
+from program import Program
 from training_data import labelled_frames, write_run
-
-pytestmark = pytest.mark.usefixtures("no_pictures")
 
 SLURM = {
     "SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_JOB_NAME": "job", "SLURM_NODEID": "0",
@@ -25,12 +22,11 @@ SLURM = {
 }  # fmt: skip
 
 
-def _train(config: Path, **variables: str) -> subprocess.CompletedProcess:
-    path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return subprocess.run(
-        [sys.executable, "-m", "e3md", "train", str(config)],
-        env={**os.environ, **path, **variables}, text=True, capture_output=True, timeout=300,
-    )  # fmt: skip
+def _train(config: Path, **variables: str) -> tuple[int | None, str]:
+    """Status and errors."""
+    process = Program("train", config.name, folder=config.parent, env={**os.environ, **variables})
+    said = process.communicate(timeout=300)[1]
+    return process.returncode, said
 
 
 @pytest.mark.parametrize(
@@ -42,8 +38,8 @@ def _train(config: Path, **variables: str) -> subprocess.CompletedProcess:
     ids=["task", "torchrun"],
 )
 def test_a_training_of_one_process_ignores_the_job(tmp_path: Path, variables: dict) -> None:
-    done = _train(write_run(tmp_path, max_epochs=1), **variables)
-    assert done.returncode == 0, done.stderr
+    status, said = _train(write_run(tmp_path, max_epochs=1), **variables)
+    assert status == 0, said
     run = tmp_path / "run"
     for name in ("best.ckpt", "logs/metrics.csv", "report/report.md"):
         assert (run / name).is_file()
@@ -52,10 +48,10 @@ def test_a_training_of_one_process_ignores_the_job(tmp_path: Path, variables: di
 
 def test_a_job_that_does_not_fit_several_processes_is_explained(tmp_path: Path) -> None:
     variables = {**SLURM, "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
-    done = _train(write_run(tmp_path, max_epochs=1, devices=2), **variables)
-    assert done.returncode == 1
-    assert "training.devices: 2, training.num_nodes: 1 do not fit the job" in done.stderr
-    assert "Traceback" not in done.stderr
+    status, said = _train(write_run(tmp_path, max_epochs=1, devices=2), **variables)
+    assert status == 1
+    assert "training.devices: 2, training.num_nodes: 1 do not fit the job" in said
+    assert "Traceback" not in said
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import ase.io
@@ -19,6 +18,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from e3md.train.checkpoint import load_run
 from e3md.train.report import read_metrics
 from e3md.train.run import METRICS, train
+from program import Program
 from training_data import write_run
 
 
@@ -56,22 +56,18 @@ def _command(
 
     Lightning starts the other processes of a node from the command line.
     """
-    command = [sys.executable, "-m", "e3md", "train", str(config), *options]
-    path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     started = [
-        subprocess.Popen(
-            command, env={**os.environ, **path, **node}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
+        Program("train", str(config), *options, folder=config.parent, env={**os.environ, **node})
         for node in nodes or [{}]
-    ]  # fmt: skip
+    ]
     try:
         said = [process.communicate(timeout=600) for process in started]
     finally:
         for process in started:
             process.kill()
     assert not any(out for out, _ in said[1:]), "another node printed"
-    return subprocess.CompletedProcess(command, max(p.returncode for p in started), *said[0])
+    status = max(process.returncode or 0 for process in started)
+    return subprocess.CompletedProcess(["e3md", "train"], status, *said[0])
 
 
 def _two_nodes() -> list[dict[str, str]]:

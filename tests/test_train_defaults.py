@@ -24,8 +24,6 @@ from e3md.train.facts import Facts, collect_facts
 from e3md.train.quick import seconds_per_epoch
 from training_data import labelled_frames, write_run
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 LIQUID = Facts(
     species=("H", "O"), n_frames=300, n_atoms=(192, 192.0, 192), n_periodic=300, n_stress=0,
     neighbors=52.0, edges=(9900, 10000.0, 10100), molecules=64.0, threads=2, cuda=False,

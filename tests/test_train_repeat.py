@@ -10,8 +10,6 @@ import yaml
 from e3md.train.checkpoint import load_run
 from training_data import labelled_frames, write_run
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 
 def _train(folder: Path, threads: int) -> dict[str, torch.Tensor]:
     """Four steps on 64 atoms each with a network wide enough that threads share the work."""

@@ -20,8 +20,6 @@ from e3md.train.run import METRICS, train
 from e3md.train.settings import LIMITS, MACHINE, SIZES, Settings, compare_settings, refused
 from training_data import labelled_frames, write_run
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 # another value for every key that decides on the weights
 OTHER = {
     "batch_size": 3, "batch_edges": 500, "optimizer": "adamw", "amsgrad": True,

@@ -14,8 +14,6 @@ from e3md.train.run import train
 from e3md.train.sense import check_sense
 from training_data import labelled_frames, write_run
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:

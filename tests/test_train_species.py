@@ -31,8 +31,6 @@ from e3md.train.initial import load_initial
 from e3md.train.run import train
 from training_data import labelled_frames, write_run
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 
 def _read(folder: Path, frames: list[Atoms]) -> list[Frame]:
     ase.io.write(folder / "data.xyz", frames, format="extxyz")

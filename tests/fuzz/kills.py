@@ -11,7 +11,6 @@ import os
 import random
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ import torch
 from e3md.train.checkpoint import BEST, LAST, RECORD
 from e3md.train.history import METRICS
 from fuzz.runs import same
+from program import Program
 from training_data import write_run
 
 # SIGKILL leaves -9, as nobody can answer to it
@@ -102,21 +102,16 @@ def _too_early(signum: signal.Signals, said: str) -> list[int]:
     return [] if said else [-signum]
 
 
-def _start(folder: Path, resume: bool) -> subprocess.Popen:
-    command = [sys.executable, "-m", "e3md", "train", "config.yaml"]
-    path = os.pathsep.join(filter(None, sys.path))
-    return subprocess.Popen(
-        [*command, "--resume"] if resume else command, cwd=folder, text=True,
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+def _start(folder: Path, resume: bool) -> Program:
+    command = ["train", "config.yaml", *(["--resume"] if resume else [])]
+    return Program(*command, folder=folder, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def _began(folder: Path) -> bool:
     return any((folder / "run" / name).exists() for name in (LAST, BEST))
 
 
-def _wait_for_write(folder: Path, process: subprocess.Popen) -> None:
+def _wait_for_write(folder: Path, process: Program) -> None:
     """Until a checkpoint is being written, or the training ended."""
     deadline = time.monotonic() + PATIENCE
     run = folder / "run"
@@ -129,7 +124,7 @@ def _entries(folder: Path) -> Iterator[str]:
     return iter(os.listdir(folder)) if folder.is_dir() else iter(())
 
 
-def _finish(process: subprocess.Popen) -> str:
+def _finish(process: Program) -> str:
     """Wait; what it said if it failed."""
     said = process.communicate(timeout=PATIENCE)[1]
     return f"status {process.returncode}: {said}" if process.returncode else ""

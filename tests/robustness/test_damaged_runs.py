@@ -18,8 +18,6 @@ from e3md.train.committee import FINISHED
 from e3md.train.run import METRICS, train
 from training_data import write_run
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 
 def _flip(data: bytes) -> bytes:
     """One bit of the largest record of an archive; what pads records to 64 bytes is not looked at."""

@@ -1,8 +1,6 @@
 """A killed process or a full disk leaves the last good checkpoint, and --resume goes on from it."""
 
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,20 +14,12 @@ from e3md.train.config import ConfigError
 from e3md.train.module import PotentialTraining
 from e3md.train.report import read_metrics
 from e3md.train.run import METRICS, train
+from program import Program
 from training_data import labelled_frames, write_run
-
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
-TRAIN = (
-    "import sys, torch; torch.set_num_threads(1); from e3md.train.run import train; "
-    "train(sys.argv[1])"
-)
 
 
 def _kill_after_first_checkpoint(config: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", TRAIN, str(config)], stdout=subprocess.DEVNULL
-    )
+    process = Program("train", config.name, folder=config.parent)
     last = config.parent / "run" / LAST
     deadline = time.monotonic() + 120
     while not last.is_file():

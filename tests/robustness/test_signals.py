@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,41 +18,29 @@ from e3md.interrupts import WARNING, Interrupted, handled, hold, said
 from e3md.train.checkpoint import BEST, LAST, AtomicCheckpointIO, load_checkpoint, load_record
 from e3md.train.committee import FINISHED
 from e3md.train.run import train
+from program import Program
 from training_data import write_run
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
-
 PATIENCE = 120  # s
-Start = Callable[..., subprocess.Popen]
+Start = Callable[..., Program]
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., subprocess.Popen]]:
-    """start(*command, folder, ignored): a command that ends with its test, whatever that finds."""
-    started: list[subprocess.Popen] = []
+def start() -> Iterator[Start]:
+    """start(*command, **options): a Program that ends with its test, whatever that finds."""
+    started: list[Program] = []
 
-    def begin(*command: str, folder: Path, ignored: signal.Signals | None = None):
-        def prepare() -> None:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # shells ignore it in the background
-            if ignored:
-                signal.signal(ignored, signal.SIG_IGN)
-
-        path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "e3md", *command], cwd=folder, text=True, preexec_fn=prepare,
-            env={**os.environ, **path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        started.append(process)
-        return process
+    def begin(*command: str, **options: Any) -> Program:
+        started.append(Program(*command, **options))
+        return started[-1]
 
     yield begin
     for process in started:
         process.kill()
 
 
-def _after_epoch(process: subprocess.Popen) -> None:
-    assert process.stdout
-    assert any(line.startswith("epoch 1/") for line in process.stdout), "no epoch"
+def _after_epoch(process: Program) -> None:
+    process.wait_for(lambda said: "epoch 1/" in said, PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +66,16 @@ def test_training(start: Start, tmp_path: Path, signum: str, status: int) -> Non
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0])
-def test_before_the_training(start: Start, tmp_path: Path, seconds: float) -> None:
+def test_before_the_training(tmp_path: Path, seconds: float) -> None:
+    """While it imports, and reads."""
     write_run(tmp_path, max_epochs=2000)
-    process = start("train", "config.yaml", folder=tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "e3md", "train", "config.yaml"], cwd=tmp_path, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # shells ignore it in the background
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     said_last = process.communicate(timeout=PATIENCE)[1]
@@ -91,7 +87,7 @@ def test_before_the_training(start: Start, tmp_path: Path, seconds: float) -> No
 def test_what_nohup_ignores_stays_ignored(start: Start, tmp_path: Path) -> None:
     write_run(tmp_path, max_epochs=2)
 
-    process = start("train", "config.yaml", folder=tmp_path, ignored=signal.SIGHUP)
+    process = start("train", "config.yaml", folder=tmp_path, ignored=[signal.SIGHUP])
     _after_epoch(process)
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=PATIENCE)

@@ -95,7 +95,6 @@ def test_coincident_atoms_are_listed(tmp_path: Path) -> None:
         assert f"frame {k}: atoms 2 and 3 are" in str(raised.value)
 
 
-@pytest.mark.usefixtures("no_pictures")
 def test_test_frames_that_were_trained_on_are_warned_of(tmp_path: Path, capsys) -> None:
     config = write_run(tmp_path, max_epochs=1)
     ase.io.write(tmp_path / "test.xyz", labelled_frames(8)[5], format="extxyz")
