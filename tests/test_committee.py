@@ -14,6 +14,7 @@ from ase.neighborlist import neighbor_list
 
 from committees import write_committee
 from conftest import random_structure
+from drawing import drawn
 from e3md import E3Calculator
 from e3md._core import Potential, read_metadata
 from e3md.evaluate import evaluate
@@ -151,7 +152,8 @@ def test_a_file_that_promises_other_members_is_refused(files: Files, tmp_path: P
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(write_run(tmp_path_factory.mktemp("committee"), members=3, seed=5))
+    with drawn():
+        return train(write_run(tmp_path_factory.mktemp("committee"), members=3, seed=5))
 
 
 def test_members_have_seeds_of_their_own_and_one_split(run_dir: Path, tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from e3md import ops
 from e3md.derivatives import predict
 from e3md.fused import fuse
 from e3md.fused.committee import StackedCommittee
-from e3md.fused.product import FusedContraction
 from e3md.fused.training import Reach, training_form
 from e3md.graph import AtomGraph, batch_graphs
 from e3md.model import ModelConfig, build_model
@@ -101,13 +100,12 @@ def edge_conv_radial_of_ones(n: int) -> Call:
 
 
 def contraction(frozen: bool) -> Call:
-    plain = SymmetricContraction(o3.Irreps("4x0e+4x1o"), o3.Irreps("4x0e"), 3, 2)
-    fused = FusedContraction(plain.requires_grad_(False))
-    weights = [w.detach().clone().requires_grad_(not frozen) for w in fused.weights]
+    layer = SymmetricContraction(o3.Irreps("4x0e+4x1o"), o3.Irreps("4x0e"), 3, 2)
+    weights = [w.detach().clone().requires_grad_(not frozen) for w in layer.parameters()]
     types = torch.zeros(0, dtype=torch.int64)
 
     def function(a: Tensor, *weights: Tensor) -> Tensor:
-        return fused.contract(a, types, list(weights or fused.weights))
+        return layer.contract(a, types, list(weights or [w.detach() for w in layer.parameters()]))
 
     return Call(function, [_leaf(0, 16), *([] if frozen else weights)])
 

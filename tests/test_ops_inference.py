@@ -15,8 +15,6 @@ from torch import Tensor
 from conftest import random_structure
 from e3md import ops
 from e3md.fused import FusedModel, fuse
-from e3md.fused.linear import FusedLinear
-from e3md.fused.product import FusedContraction
 from e3md.fused.training import Reach, training_form
 from e3md.model import ModelConfig, NequIPConfig
 from e3md.model.build import set_dtype
@@ -83,40 +81,57 @@ def test_the_error_of_the_tables_falls_with_the_fifth_power(config: ModelConfig)
     assert errors[2] < errors[1] / 8
 
 
+def sum_of_orders(layer: SymmetricContraction, a: Tensor, types: Tensor) -> Tensor:
+    """A contraction order by order, monomial by monomial."""
+    a = a.view(len(a), layer.dim_lm, layer.channels)
+    out = a.new_zeros(len(a), layer.n_rows, layer.channels)
+    for order, weights in zip(layer.couplings(), layer.orders, strict=True):
+        products = torch.stack([a[:, i] for i in order.factors]).prod(0)
+        rows = (order.values @ products) * weights.weight[types][:, order.weight_rows]
+        out = out.index_add(1, torch.tensor(order.out_rows), rows)
+    return out.flatten(1)
+
+
 @pytest.mark.parametrize("channels", [1, 7, 16, 33])
 @pytest.mark.parametrize("correlation", [1, 2, 3])
 def test_contraction_is_the_sum_of_its_orders(channels: int, correlation: int) -> None:
     irreps = [f"{channels}x{ir}" for ir in ("0e", "1o", "2e")]
     source, target = "+".join(irreps), "+".join(irreps[:2])
-    plain = SymmetricContraction(o3.Irreps(source), o3.Irreps(target), correlation, 3)
-    plain.requires_grad_(False)
-    fused = FusedContraction(plain)
+    layer = SymmetricContraction(o3.Irreps(source), o3.Irreps(target), correlation, 3)
+    layer.requires_grad_(False)
     types = torch.tensor([0, 2, 2, 0, 2, 2, 2])  # no atom of species 1
     a = torch.randn(7, 9 * channels, dtype=torch.float64, requires_grad=True)
-    torch.testing.assert_close(fused(a, types), plain(a, types), **CLOSE)
+    outs = [layer(a, types), sum_of_orders(layer, a, types)]
+    torch.testing.assert_close(*outs, **CLOSE)
     u = torch.randn(7, 4 * channels, dtype=torch.float64)
-    grads = [torch.autograd.grad((m(a, types) * u).sum(), a)[0] for m in (fused, plain)]
+    grads = [torch.autograd.grad((out * u).sum(), a)[0] for out in outs]
     torch.testing.assert_close(*grads, **CLOSE)
     if channels == 1:
-        assert torch.autograd.gradgradcheck(lambda a: fused(a, types), a)
+        assert torch.autograd.gradgradcheck(lambda a: layer(a, types), a)
 
 
 def test_linear_is_linear() -> None:
-    plain = Linear("3x0e+4x1o+2x2e", "5x0e+2x0o+6x1o").requires_grad_(False)
-    fused = FusedLinear(plain)
+    layer = Linear("3x0e+4x1o+2x2e", "5x0e+2x0o+6x1o").requires_grad_(False)
     x = torch.randn(4, 25, dtype=torch.float64, requires_grad=True)
-    torch.testing.assert_close(fused(x), plain(x), **CLOSE)
+    nothing, scalars, vectors = layer.blocks
+    expected = [
+        torch.zeros(4, 2, dtype=torch.float64),
+        x[:, :3] @ scalars.weight / 3**0.5,
+        (x[:, 3:15].view(4, 3, 4) @ vectors.weight / 2).flatten(1),
+    ]
+    assert not list(nothing.parameters())
+    outs = [layer(x), torch.cat(expected, dim=1)]
+    torch.testing.assert_close(*outs, **CLOSE)
     u = torch.randn(4, 25, dtype=torch.float64)
-    grads = [torch.autograd.grad((m(x) * u).sum(), x)[0] for m in (fused, plain)]
+    grads = [torch.autograd.grad((out * u).sum(), x)[0] for out in outs]
     torch.testing.assert_close(*grads, **CLOSE)
-    assert torch.autograd.gradgradcheck(fused, x)
+    assert torch.autograd.gradgradcheck(layer, x)
 
 
 def test_empty_inputs() -> None:
-    plain = SymmetricContraction(o3.Irreps("4x0e+4x1o"), o3.Irreps("4x0e"), 3, 2)
-    fused = FusedContraction(plain.requires_grad_(False))
+    layer = SymmetricContraction(o3.Irreps("4x0e+4x1o"), o3.Irreps("4x0e"), 3, 2)
     a = torch.zeros(0, 16, dtype=torch.float64, requires_grad=True)
-    out = fused(a, torch.zeros(0, dtype=torch.int64))
+    out = layer(a, torch.zeros(0, dtype=torch.int64))
     assert out.shape == (0, 4)
     assert torch.autograd.grad(out.sum(), a)[0].shape == a.shape
 

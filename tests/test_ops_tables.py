@@ -17,7 +17,6 @@ from torch import Tensor
 from conftest import random_structure
 from e3md import ops
 from e3md.fused import fuse
-from e3md.fused.product import FusedContraction
 from e3md.model.product import SymmetricContraction
 from fuzz.runner import Case, Verdict, run_case
 from laws import CONFIGS, build, to_graph
@@ -104,14 +103,14 @@ def radial(name: str, layer: int, derivatives: str) -> Op:
 
 
 def contraction(derivatives: str) -> Op:
-    plain = SymmetricContraction(o3.Irreps("3x0e+3x1o"), o3.Irreps("3x0e+3x1o"), 3, 2)
-    fused = FusedContraction(plain.requires_grad_(False))
+    layer = SymmetricContraction(o3.Irreps("3x0e+3x1o"), o3.Irreps("3x0e+3x1o"), 3, 2)
     types = torch.tensor([0, 1, 1])
 
     def call(a: Arguments) -> list[Tensor]:
         x = a["a"].clone().requires_grad_()
         tables = [a["terms"], a["entries"], a["values"]]
-        weights = [w.detach().requires_grad_(derivatives == "training") for w in fused.weights]
+        trained = derivatives == "training"
+        weights = [w.detach().requires_grad_(trained) for w in layer.parameters()]
         out = op("symmetric_contraction")(x, a["types"], weights, tables, a["n_rows"])
         (first,) = torch.autograd.grad(out.square().sum(), x, create_graph=derivatives != "first")
         if derivatives == "first":
@@ -120,8 +119,8 @@ def contraction(derivatives: str) -> Op:
         return [out, first, *torch.autograd.grad(first.square().sum(), to)]
 
     arguments = {"a": torch.randn(3, 4, 3, dtype=torch.float64), "types": types}
-    tables = {"terms": fused.terms, "entries": fused.entries, "values": fused.product_value}
-    return Op(call, {**arguments, **tables, "n_rows": fused.n_rows})
+    tables = {"terms": layer.terms, "entries": layer.entries, "values": layer.product_value}
+    return Op(call, {**arguments, **tables, "n_rows": layer.n_rows})
 
 
 def linear(by_species: bool, transposed: bool) -> Op:

@@ -12,22 +12,24 @@ from typing import Any
 
 import torch
 
-from e3md.fused.linear import FusedLinear
-from e3md.fused.product import FusedContraction
 from e3md.fused.radial import TabulatedConvolution
+from e3md.model.linear import Linear
+from e3md.model.product import SymmetricContraction
 
 
 def flops_per_atom(fused: Any, n_neighbors: float) -> float:
     """Of a FusedModel, at a mean number of neighbors."""
     total = 0.0
-    for module in fused.model.modules():
+    for name, module in fused.model.named_modules():
+        if ".function." in name:  # what tables are made from
+            continue
         match module:
             case TabulatedConvolution():
                 total += n_neighbors * _edge(module)
-            case FusedLinear():
-                shapes = zip(module.weights, module.blocks[1::3], strict=True)
+            case Linear():
+                shapes = zip(module.parameters(), module.places[1::3], strict=True)
                 total += 2 * 2 * sum(w.numel() * n_m for w, n_m in shapes)
-            case FusedContraction():
+            case SymmetricContraction():
                 total += 4 * 2 * len(module.terms) * module.channels
     return total
 

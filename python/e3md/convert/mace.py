@@ -20,7 +20,7 @@ from e3md.model.build import build_model
 from e3md.model.config import Interaction, MACEConfig
 from e3md.model.layout import Layout, harmonics_irreps
 from e3md.model.mace import MACE, MACELayer
-from e3md.model.product import Order, SymmetricContraction
+from e3md.model.product import SymmetricContraction
 from e3md.model.radial import SILU_GAIN
 
 BOHR, COULOMB = 0.529, 14.3996  # Å, eV Å: as mace-torch rounds them
@@ -192,11 +192,10 @@ def _contraction_weights(
 ) -> dict[str, Tensor]:
     """Weights of independent couplings C_η: W_η = Σ_k M_kη W_k, with U_k = Σ_η M_kη C_η."""
     found: dict[str, Tensor] = {}
-    for index, order in enumerate(contraction.orders):
-        assert isinstance(order, Order)
+    for index, order in enumerate(contraction.couplings()):
         nu = order.factors.shape[0]
         columns = _monomial_columns(order.factors, contraction.dim_lm)
-        rows, parts = order.couplings.double(), []
+        rows, parts = order.values, []
         for k, (n_eta, n_m) in zip(order.outputs, order.shapes, strict=True):
             ours, rows = rows[: n_eta * n_m].view(n_eta, -1), rows[n_eta * n_m :]
             theirs = neutral.take(f"{prefix}.{k}.{nu}.coupling")

@@ -1,7 +1,7 @@
 """From a trained model to one that is fast: the same function, its work arranged for inference.
 
-Radial networks become tables, linear maps that meet become one, products one op. Nothing here
-changes the energy beyond the error of the tables, which `e3md export` measures and prints.
+Radial networks become tables, and linear maps around MACE's first convolution a part of them. Nothing
+here changes the energy beyond the error of the tables, which `e3md export` measures and prints.
 """
 
 import copy
@@ -10,9 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from e3md.fused.linear import use_fused_linear
 from e3md.fused.mace import MergedColumns, NoFeatures, merged_paths
-from e3md.fused.product import use_fused_products
 from e3md.fused.radial import (
     GROUP,
     BareEdges,
@@ -99,8 +97,6 @@ def fuse(model: nn.Module, cutoff: float, knots: tuple[int, int]) -> FusedModel:
         setattr(layer, network, NoWeights())
     if not any(needs_basis(layer) for layer in fused.layers):
         fused.edge_embedding = BareEdges()
-    use_fused_linear(fused)
-    use_fused_products(fused)
     return FusedModel(source, fused, knots)
 
 

@@ -25,7 +25,7 @@ class MergedColumns(nn.Module):
         self.norm = layer.norm
         self.n_species = embedding.weight.shape[0]
         self.weights = nn.ParameterList(block.weight for block in layer.linear_a.blocks)
-        self.scale = layer.linear_a.blocks[0].scale
+        self.scale = layer.linear_a.scales[0]
         self.offsets = [row[5] for row in layer.convolution.paths.tolist()]
 
     def forward(self, r: Tensor, pair: Tensor) -> Tensor:

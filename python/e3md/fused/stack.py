@@ -16,17 +16,17 @@ import torch
 from torch import Tensor, nn
 
 from e3md.fused.alike import check_alike
-from e3md.fused.linear import FusedLinear, FusedSpeciesLinear
 from e3md.fused.mace import NoFeatures
-from e3md.fused.product import FusedContraction
 from e3md.fused.radial import BareEdges, NoWeights, RadialConvolution, TabulatedConvolution
 from e3md.graph import Edges
 from e3md.model.dense import Dense
 from e3md.model.embedding import SpeciesEmbedding
 from e3md.model.gate import Gate
+from e3md.model.linear import Linear, SpeciesLinear
 from e3md.model.mace import MACE, Columns, MACELayer
 from e3md.model.nequip import NequIP, NequIPLayer
 from e3md.model.norm import RMSNorm
+from e3md.model.product import SymmetricContraction
 from e3md.model.radial import MLP
 from e3md.model.reference import ReferenceEnergy
 from e3md.model.schnet import SchNet, SchNetLayer
@@ -109,11 +109,11 @@ class StackedEmbedding(nn.Module):
 class StackedContraction(nn.Module):
     """A contraction over as many species as there are pairs of a species and a member."""
 
-    def __init__(self, members: Sequence[FusedContraction]) -> None:
+    def __init__(self, members: Sequence[SymmetricContraction]) -> None:
         super().__init__()
         self.one = members[0]
         self.n_members = len(members)
-        orders = zip(*(member.weights for member in members), strict=True)
+        orders = zip(*([o.weight for o in member.orders] for member in members), strict=True)
         self.weights: Any = nn.ModuleList(nn.ParameterList(weights) for weights in orders)
 
     def forward(self, a: Tensor, types: Tensor) -> Tensor:
@@ -228,21 +228,19 @@ def _convolution(members: Sequence[Any]) -> nn.Module:
 def _linear(members: Sequence[Any]) -> nn.Module:
     """Blocks of every member, moved to its columns."""
     check_alike(members, stacked=("scales",))
-    stacked = copy.copy(members[0])
-    stacked._modules = {}
-    stacked.blocks = [
+    one, stacked = members[0], copy.copy(members[0])
+    name = "blocks" if isinstance(one, Linear) else "weights"
+    blocks = [block for member in members for block in getattr(member, name)]
+    stacked._modules = {name: type(getattr(one, name))(blocks)}
+    stacked.places = [
         number + k * shift
         for k, member in enumerate(members)
         for number, shift in zip(
-            member.blocks, [member.dim_in, 0, member.dim_out] * len(member.scales), strict=True
+            member.places, [one.dim_in, 0, one.dim_out] * len(member.scales), strict=True
         )
     ]
     stacked.scales = [scale for member in members for scale in member.scales]
-    stacked.weights = nn.ParameterList(w for member in members for w in member.weights)
-    stacked.dim_in, stacked.dim_out = (
-        sum(member.dim_in for member in members),
-        sum(member.dim_out for member in members),
-    )
+    stacked.dim_in, stacked.dim_out = len(members) * one.dim_in, len(members) * one.dim_out
     return stacked
 
 
@@ -253,9 +251,9 @@ def _columns(paths: Tensor) -> Tensor:
 
 _KINDS: dict[type | tuple[type, ...], Callable[[Sequence[Any]], nn.Module]] = {
     TabulatedConvolution: _convolution,
-    (FusedLinear, FusedSpeciesLinear): _linear,
+    (Linear, SpeciesLinear): _linear,
     (Gate, Columns): _every,
-    FusedContraction: _contraction,
+    SymmetricContraction: _contraction,
     (MLP, Dense, RMSNorm): _each(SideBySide),
     SpeciesEmbedding: _each(StackedEmbedding),
     ReferenceEnergy: _each(StackedReference),

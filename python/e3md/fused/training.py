@@ -13,8 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from e3md.fused.jets import network_jets
-from e3md.fused.linear import use_fused_linear
-from e3md.fused.product import use_fused_products
 from e3md.fused.radial import (
     GROUP,
     LAST_KNOT,
@@ -89,8 +87,6 @@ def training_form(model: nn.Module, reach: Reach) -> nn.Module:
         setattr(layer, name, LearnedTable(getattr(layer, name), jets, columns, len(keys)))
     if not any(needs_basis(layer) for layer in fast.layers):
         fast.edge_embedding = BareEdges()
-    use_fused_linear(fast)
-    use_fused_products(fast)
     return fast
 
 

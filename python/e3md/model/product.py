@@ -5,119 +5,171 @@ B_i[LM, c] = Σ_ν Σ_η W^ν_{z_i, η c} Σ_{m1..mν} U^{LM}_{η, m1..mν} Π_k
 """
 
 import math
+from dataclasses import dataclass
 from itertools import combinations_with_replacement, permutations
+from typing import Any
 
 import torch
 from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
+from e3md import ops
 from e3md.model.couplings import coupling_tensors
 from e3md.model.layout import Layout
+
+
+@dataclass(frozen=True)
+class Couplings:
+    """Of products of ν factors with all outputs: a row for each (output irrep, η, M)."""
+
+    factors: Tensor  # (ν, n_monomials) int64: the components of A that each monomial multiplies
+    values: Tensor  # (n_rows, n_monomials) float64
+    outputs: list[int]  # the target's irreps that such products reach
+    shapes: list[tuple[int, int]]  # (n_η, 2L+1) of each
+    out_rows: list[int]  # component of the result that each row adds to
+    weight_rows: list[int]  # weight that each row is multiplied by
+
+    @property
+    def n_weights(self) -> int:
+        return sum(n_eta for n_eta, _ in self.shapes)
 
 
 class SymmetricContraction(nn.Module):
     """Products of up to `correlation` features, contracted to each output irrep.
 
-    Equal products that several couplings use are formed once, as monomials.
+    All orders are one polynomial with a sparse table of terms: `ops.symmetric_contraction`.
     """
+
+    terms: Tensor
+    entries: Tensor
+    product_value: Tensor
 
     def __init__(
         self, irreps_in: Irreps | str, irreps_out: Irreps | str, correlation: int, n_species: int
     ) -> None:
         super().__init__()
         source, target = Layout(irreps_in), Layout(irreps_out)
-        channels = {b.channels for b in (*source.blocks, *target.blocks)}
-        if len(channels) != 1:
-            raise ValueError(
-                f"the product basis needs equal channels, got {source.irreps} -> {target.irreps}"
-            )
-        self.channels = channels.pop()
-        self.dim_lm = source.dim // self.channels
-        self.dim_out = target.dim
-        orders = [
-            coupling_tensors([b.irrep for b in source.blocks], order)
-            for order in range(1, correlation + 1)
-        ]
-        for block in target.blocks:
-            if not any(block.irrep in couplings for couplings in orders):
-                raise ValueError(
-                    f"no product of up to {correlation} features in {source.irreps} "
-                    f"transforms as {block.irrep}: leave it out of hidden_irreps"
-                )
-        self.orders = nn.ModuleList(
-            Order([c.get(b.irrep) for b in target.blocks], target, n_species)
-            for c in orders
-            if any(b.irrep in c for b in target.blocks)
+        self.irreps_in, self.irreps_out = str(source.irreps), str(target.irreps)
+        self.correlation = correlation
+        orders = self.couplings()
+        self.channels = source.blocks[0].channels
+        self.dim_lm, self.n_rows = source.dim // self.channels, target.dim // self.channels
+        terms, entries, values = _program(orders)
+        self.register_buffer("terms", terms, persistent=False)
+        self.register_buffer("entries", entries, persistent=False)
+        self.register_buffer("product_value", values, persistent=False)
+        self.orders: Any = nn.ModuleList(
+            OrderWeights(order.shapes, n_species, self.channels) for order in orders
         )
+
+    def couplings(self) -> list[Couplings]:
+        """What the weights of each order multiply."""
+        return product_couplings(self.irreps_in, self.irreps_out, self.correlation)
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Only weights are learned; files and checkpoints of 0.1.0 hold tables beside them."""
+        for name in [n for n in state if n.startswith(prefix) and not n.endswith(".weight")]:
+            del state[name]
+        super()._load_from_state_dict(state, prefix, *rest)
 
     def forward(self, a: Tensor, types: Tensor) -> Tensor:
         """a: (n, dim_in), types: (n,) int64 -> (n, dim_out)."""
-        a = a.view(a.shape[0], self.dim_lm, self.channels)
-        out = a.new_zeros(a.shape[0], self.dim_out)
+        weights: list[Tensor] = []
         for order in self.orders:
-            out = out + order(a, types)
-        return out
+            weights.append(order.weight)
+        return self.contract(a, types, weights)
+
+    def contract(self, a: Tensor, types: Tensor, weights: list[Tensor]) -> Tensor:
+        """As forward, with other weights than those of this module."""
+        tables = [self.terms, self.entries, self.product_value]
+        a = a.view(a.shape[0], self.dim_lm, self.channels)
+        return ops.symmetric_contraction(a, types, weights, tables, self.n_rows).flatten(1)
 
 
-class Order(nn.Module):
-    """All outputs of products of ν factors.
+class OrderWeights(nn.Module):
+    """W^ν, (n_species, n_η of all outputs, channels)."""
 
-    `couplings` maps the monomials of A to one row per (output irrep, η, M); `expand` repeats each
-    weight over M and `gather` sums over η.
-    """
-
-    factors: Tensor
-    couplings: Tensor
-    weight_rows: Tensor
-    gather: Tensor
-
-    def __init__(self, tensors: list[Tensor | None], target: Layout, n_species: int) -> None:
+    def __init__(self, shapes: list[tuple[int, int]], n_species: int, channels: int) -> None:
         super().__init__()
-        present = [(t, b) for t, b in zip(tensors, target.blocks, strict=True) if t is not None]
-        order = present[0][0].ndim - 2
-        flat = torch.cat([t.flatten(0, 1) for t, _ in present])
-        factors, couplings = _monomials(flat, order)
-        self.register_buffer("factors", factors)
-        self.register_buffer("couplings", couplings)
-
-        n_out = sum(b.n_m for b in target.blocks)
-        self.channels = target.blocks[0].channels
-        self.outputs = [n for n, t in enumerate(tensors) if t is not None]
-        self.shapes = [(t.shape[0], b.n_m) for t, b in present]  # (n_η, 2L+1) of each output
-        weight_rows, out_rows, n_weights = [], [], 0
-        first_row = {b.irrep: b.offset // b.channels for b in target.blocks}
-        for tensor, block in present:
-            for eta in range(tensor.shape[0]):
-                weight_rows += [n_weights + eta] * block.n_m
-                out_rows += [first_row[block.irrep] + m for m in range(block.n_m)]
-            n_weights += tensor.shape[0]
-        self.register_buffer("weight_rows", torch.tensor(weight_rows))
-        gather = torch.zeros(n_out, len(out_rows), dtype=torch.float64)
-        gather[out_rows, range(len(out_rows))] = 1.0
-        self.register_buffer("gather", gather)
-        spread = torch.cat(
-            [torch.full((t.shape[0],), 1 / math.sqrt(t.shape[0])) for t, _ in present]
-        ).double()
-        shape = (n_species, n_weights, self.channels)
-        self.weight = nn.Parameter(torch.randn(shape, dtype=torch.float64) * spread[:, None])
-
-    def forward(self, a: Tensor, types: Tensor) -> Tensor:
-        """a: (n, dim_lm, channels), types: (n,) -> (n, dim_out)."""
-        product = a.index_select(1, self.factors[0])
-        for k in range(1, self.factors.shape[0]):
-            product = product * a.index_select(1, self.factors[k])
-        coupled = torch.matmul(self.couplings.to(a.dtype), product)  # (n, rows, channels)
-        weights = self.weight.index_select(1, self.weight_rows).index_select(0, types)
-        return torch.matmul(self.gather, coupled * weights).flatten(1)
+        spread = torch.cat([torch.full((n,), 1 / math.sqrt(n)) for n, _ in shapes]).double()
+        drawn = torch.randn(n_species, len(spread), channels, dtype=torch.float64)
+        self.weight = nn.Parameter(drawn * spread[:, None])
 
 
-def _monomials(flat: Tensor, order: int) -> tuple[Tensor, Tensor]:
+def product_couplings(
+    irreps_in: Irreps | str, irreps_out: Irreps | str, correlation: int
+) -> list[Couplings]:
+    """Of each order that reaches an output.
+
+    Raises:
+        ValueError: for unequal channels, and for an output that no product transforms as.
+    """
+    source, target = Layout(irreps_in), Layout(irreps_out)
+    if len({b.channels for b in (*source.blocks, *target.blocks)}) != 1:
+        raise ValueError(
+            f"the product basis needs equal channels, got {source.irreps} -> {target.irreps}"
+        )
+    orders = [
+        coupling_tensors([b.irrep for b in source.blocks], order)
+        for order in range(1, correlation + 1)
+    ]
+    for block in target.blocks:
+        if not any(block.irrep in tensors for tensors in orders):
+            raise ValueError(
+                f"no product of up to {correlation} features in {source.irreps} "
+                f"transforms as {block.irrep}: leave it out of hidden_irreps"
+            )
+    found = [[tensors.get(b.irrep) for b in target.blocks] for tensors in orders]
+    return [_couplings(t, target) for t in found if any(x is not None for x in t)]
+
+
+def _couplings(tensors: list[Tensor | None], target: Layout) -> Couplings:
+    present = [(t, b) for t, b in zip(tensors, target.blocks, strict=True) if t is not None]
+    factors, values = _monomials(torch.cat([t.flatten(0, 1) for t, _ in present]))
+    weight_rows: list[int] = []
+    out_rows: list[int] = []
+    n_weights = 0
+    for tensor, block in present:
+        first = block.offset // block.channels
+        for eta in range(tensor.shape[0]):
+            weight_rows += [n_weights + eta] * block.n_m
+            out_rows += [first + m for m in range(block.n_m)]
+        n_weights += tensor.shape[0]
+    outputs = [n for n, t in enumerate(tensors) if t is not None]
+    shapes = [(t.shape[0], b.n_m) for t, b in present]
+    return Couplings(factors, values, outputs, shapes, out_rows, weight_rows)
+
+
+def _program(orders: list[Couplings]) -> tuple[Tensor, Tensor, Tensor]:
+    """All orders as one table: equal terms are formed once; columns as in cpp/ops.
+
+    Returns:
+        terms (n, 4): row of the result and up to three components, -1 for none; entries (m, 2): term
+        and weight; values (m,) float64.
+    """
+    found: dict[tuple[int, ...], list[tuple[int, float]]] = {}
+    n_weights = 0
+    for order in orders:
+        for row, monomial in torch.nonzero(order.values.abs() > 1e-12).tolist():
+            components = order.factors[:, monomial].tolist()
+            term = (order.out_rows[row], *components, *[-1] * (3 - len(components)))
+            weight = n_weights + order.weight_rows[row]
+            found.setdefault(term, []).append((weight, float(order.values[row, monomial])))
+        n_weights += order.n_weights
+    terms = sorted(found)
+    entries = [(n, weight) for n, term in enumerate(terms) for weight, _ in found[term]]
+    values = [value for term in terms for _, value in found[term]]
+    return torch.tensor(terms), torch.tensor(entries), torch.tensor(values, dtype=torch.float64)
+
+
+def _monomials(flat: Tensor) -> tuple[Tensor, Tensor]:
     """Rewrite symmetric tensors (rows, dim, ..., dim) over the monomials they use.
 
     Returns:
         factors (order, n_monomials) int64: the components of A that each monomial multiplies;
         couplings (rows, n_monomials): coefficient of each monomial.
     """
+    order = flat.ndim - 1
     factors, columns = [], []
     by_component = flat.movedim(0, -1)
     for index in combinations_with_replacement(range(flat.shape[1]), order):
