@@ -190,6 +190,8 @@ PYBIND11_MODULE(_core, m) {
            "neighbor_list"_a);
 
   m.def("ops_without_kernel", &e3md::ops_without_kernel, "kind"_a);
+  m.def("force_references", &e3md::force_references, "on"_a);
+  m.def("references_forced", &e3md::references_forced);
   m.def("missing_cuda", &e3md::missing_cuda);
   m.def(
       "lammps_units",

@@ -1,13 +1,12 @@
 // activation_jets: an activation with its first two derivatives carried forward, and the gradient.
+#include <ATen/ATen.h>
 #include <ATen/Dispatch.h>
-#include <ATen/ops/empty_like.h>
-#include <ATen/ops/sigmoid.h>
-#include <ATen/ops/softplus.h>
 #include <torch/library.h>
 
 #include <cmath>
 
 #include "autograd.h"
+#include "reference.h"
 
 namespace e3md {
 namespace {
@@ -114,7 +113,11 @@ struct ActivationJets : Function<ActivationJets> {
   }
 };
 
-Tensor jets_autograd(const Tensor& x, bool softplus) { return ActivationJets::apply(x, softplus); }
+Tensor jets_autograd(const Tensor& x, bool softplus) {
+  if (runs_reference("e3md::activation_jets", x)) return reference_activation_jets(x, softplus);
+  return ActivationJets::apply(x, softplus);
+}
+
 Tensor jets_meta(const Tensor& x, bool) { return x.new_empty(x.sizes()); }
 Tensor jets_grad_meta(const Tensor&, const Tensor& x, bool) { return x.new_empty(x.sizes()); }
 
@@ -131,4 +134,14 @@ TORCH_LIBRARY_IMPL(e3md, Meta, m) {
 TORCH_LIBRARY_IMPL(e3md, Autograd, m) { m.impl("activation_jets", jets_autograd); }
 
 }  // namespace
+
+Tensor reference_activation_jets(const Tensor& x, bool softplus) {
+  checked(x);
+  const Tensor s = at::sigmoid(x[0]), c = s * (1 - s);
+  const Tensor f = softplus ? at::softplus(x[0]) - std::log(2.0) : x[0] * s;
+  const Tensor first = softplus ? s : s + x[0] * c;
+  const Tensor second = softplus ? c : c * (2 + x[0] * (1 - 2 * s));
+  return at::stack({f, first * x[1], second * x[1].square() + first * x[2]});
+}
+
 }  // namespace e3md

@@ -51,33 +51,6 @@ struct SenderOrder {
   }
 };
 
-/// Harmonics up to the largest degree that a path can have: every thread keeps rows of them.
-constexpr int64_t kMaxHarmonicColumns = kernels::kMaxComponents * kernels::kMaxComponents / 4;
-
-void check_edges(const Tensor& sh, const Tensor& weights, const Tensor& edge_index) {
-  TORCH_CHECK(
-      edge_index.scalar_type() == at::kLong && edge_index.dim() == 2 && edge_index.size(0) == 2,
-      "edge_conv: edge_index must be int64 (2, n_edges), not ", edge_index.scalar_type(), " ",
-      edge_index.sizes());
-  for (const Tensor& t : {sh, weights})
-    TORCH_CHECK(t.dim() == 2 && t.size(0) == edge_index.size(1),
-                "edge_conv: sh and weights must have one row per edge (", edge_index.size(1),
-                "), but one is ", t.sizes());
-  check_size("edge_conv", "number of columns of sh", sh.size(1), 0, kMaxHarmonicColumns);
-  check_size("edge_conv", "number of columns of weights", weights.size(1), 0, kMaxColumns);
-}
-
-void check_features(const Tensor& rows, const Tensor& sh, const Tensor& weights) {
-  TORCH_CHECK(rows.dim() == 2, "edge_conv: features must be (nodes, columns), not ", rows.sizes());
-  check_size("edge_conv", "number of columns of features", rows.size(1), 0, kMaxColumns);
-  TORCH_CHECK(rows.scalar_type() == at::kFloat || rows.scalar_type() == at::kDouble,
-              "edge_conv: features must be float32 or float64, not ", rows.scalar_type());
-  for (const Tensor& t : {sh, weights})
-    TORCH_CHECK(t.scalar_type() == rows.scalar_type(),
-                "edge_conv: features, sh and weights must have one dtype, but these are ",
-                rows.scalar_type(), ", ", sh.scalar_type(), ", ", weights.scalar_type());
-}
-
 // ---- loops -------------------------------------------------------------------------------------
 
 template <class T>

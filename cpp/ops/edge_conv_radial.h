@@ -38,10 +38,4 @@ struct RadialTables {
   PathTable products(int64_t dim_in, int64_t dim_out) const;
 };
 
-/// The same in differentiable torch operations and edge_conv: for second derivatives.
-at::Tensor composite_edge_conv_radial(const at::Tensor& h, const at::Tensor& edge_vec,
-                                      const at::Tensor& types, const at::Tensor& edge_index,
-                                      const RadialTables& tables, bool solid, int64_t n_local,
-                                      int64_t dim_out);
-
 }  // namespace e3md

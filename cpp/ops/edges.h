@@ -8,6 +8,10 @@
 
 namespace e3md {
 
+/// Shapes and dtypes of edge_conv's arguments.
+void check_edges(const at::Tensor& sh, const at::Tensor& weights, const at::Tensor& edge_index);
+void check_features(const at::Tensor& rows, const at::Tensor& sh, const at::Tensor& weights);
+
 /// Checks edge_index; returns where the edges of each receiver begin, (n_local + 1).
 std::vector<int64_t> receiver_begin(const at::Tensor& edge_index, int64_t n_local, int64_t n_nodes);
 

@@ -42,8 +42,6 @@ struct Rows {
       begin = {0, n};
       return;
     }
-    TORCH_CHECK(types->dim() == 1 && types->size(0) == n && types->scalar_type() == at::kLong,
-                "irreps_linear: types must be int64 (n)");
     const Tensor contiguous = types->contiguous();
     check_types("irreps_linear", contiguous, n_species);
     const int64_t* type = contiguous.const_data_ptr<int64_t>();
@@ -120,7 +118,7 @@ bool all_written(const Blocks& blocks, bool transposed, int64_t dim_out) {
 Tensor irreps_linear(const Tensor& x_, at::TensorList weights, at::ArrayRef<double> scales,
                      at::IntArrayRef numbers, int64_t dim_out, bool transposed,
                      const std::optional<Tensor>& types) {
-  TORCH_CHECK(x_.dim() == 2, "irreps_linear: x must be (n, dim_in), not ", x_.sizes());
+  check_rows_and_types(x_, types);
   const int64_t dim_in = x_.size(1);
   const IrrepsMap map(weights, scales, numbers, types.has_value(), x_.scalar_type(),
                       transposed ? dim_out : dim_in, transposed ? dim_in : dim_out);
@@ -168,7 +166,8 @@ std::vector<Tensor> irreps_linear_weights(const Tensor& x_, const Tensor& g_,
                                           at::TensorList weights, at::ArrayRef<double> scales,
                                           at::IntArrayRef numbers,
                                           const std::optional<Tensor>& types) {
-  TORCH_CHECK(x_.dim() == 2 && g_.dim() == 2 && x_.size(0) == g_.size(0),
+  check_rows_and_types(x_, types);
+  TORCH_CHECK(g_.dim() == 2 && x_.size(0) == g_.size(0),
               "irreps_linear_weights: x and g must be (n, dim_in) and (n, dim_out)");
   TORCH_CHECK(g_.scalar_type() == x_.scalar_type(),
               "irreps_linear_weights: x and g must have one dtype");

@@ -30,6 +30,13 @@ void check_columns(int64_t n, const char* side, int64_t begin, int64_t n_m, int6
 
 }  // namespace
 
+void check_rows_and_types(const at::Tensor& x, const std::optional<at::Tensor>& types) {
+  TORCH_CHECK(x.dim() == 2, "irreps_linear: x must be (n, dim_in), not ", x.sizes());
+  TORCH_CHECK(!types || (types->dim() == 1 && types->size(0) == x.size(0) &&
+                         types->scalar_type() == at::kLong),
+              "irreps_linear: types must be int64 (n)");
+}
+
 IrrepsMap::IrrepsMap(at::TensorList weights, at::ArrayRef<double> scales, at::IntArrayRef numbers,
                      bool by_species, at::ScalarType dtype, int64_t dim_in, int64_t dim_out) {
   TORCH_CHECK(numbers.size() == 3 * weights.size() && scales.size() == weights.size(), kOp,

@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace e3md {
@@ -14,6 +15,9 @@ struct IrrepsBlock {
   double scale;
   at::Tensor weight;
 };
+
+/// x must be (n, dim_in), types int64 (n).
+void check_rows_and_types(const at::Tensor& x, const std::optional<at::Tensor>& types);
 
 /// What irreps_linear is told of its irreps, checked in full: no block leads outside of the rows.
 struct IrrepsMap {

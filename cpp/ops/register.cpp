@@ -11,6 +11,7 @@
 
 #include "autograd.h"
 #include "e3md/ghost_exchange.h"
+#include "reference.h"
 
 namespace e3md {
 namespace {
@@ -191,6 +192,8 @@ template <bool TO_H>
 Tensor conv_autograd(const Tensor& x, const Tensor& sh, const Tensor& weights,
                      const Tensor& edge_index, const Tensor& paths, const Tensor& cg_index,
                      const Tensor& cg_value, int64_t n_rows, int64_t dim) {
+  if (!TO_H && runs_reference("e3md::edge_conv", x))
+    return reference_edge_conv(x, sh, weights, edge_index, paths, cg_index, cg_value, n_rows, dim);
   return Conv<TO_H>::apply(x, sh, weights, edge_index, paths, cg_index, cg_value, n_rows, dim);
 }
 

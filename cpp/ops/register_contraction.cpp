@@ -1,6 +1,6 @@
 // Schemas and autograd of symmetric_contraction. Gradients to the weights are for training, where
 // second derivatives are fused loops too; without them a second derivative goes through the
-// composite.
+// reference.
 #include <torch/library.h>
 
 #include <optional>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "autograd.h"
-#include "symmetric_contraction.h"
+#include "reference.h"
 
 namespace e3md {
 namespace {
@@ -119,11 +119,11 @@ struct Contraction : Function<Contraction> {
       grads[0] = to_a;
       std::copy(to_weights.begin(), to_weights.end(), grads.begin() + 1);
     } else if (at::GradMode::is_enabled() && !trained) {
-      const auto composite = [&](const variable_list& x) {
-        return composite_symmetric_contraction(x[0], products.types, weights, products.tables,
+      const auto reference = [&](const variable_list& x) {
+        return reference_symmetric_contraction(x[0], products.types, weights, products.tables,
                                                g.size(1));
       };
-      grads[0] = differentiate(composite, {a}, g)[0];
+      grads[0] = differentiate(reference, {a}, g)[0];
     } else {
       grads[0] = ContractionGrad::apply(g, a, at::TensorList(weights), products);
     }
@@ -133,6 +133,8 @@ struct Contraction : Function<Contraction> {
 
 Tensor contraction_autograd(const Tensor& a, const Tensor& types, at::TensorList weights,
                             at::TensorList tables, int64_t n_rows) {
+  if (runs_reference("e3md::symmetric_contraction", a))
+    return reference_symmetric_contraction(a, types, weights, tables, n_rows);
   return Contraction::apply(a, weights, Products{types, tables.vec()}, n_rows);
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "autograd.h"
+#include "reference.h"
 
 namespace e3md {
 namespace {
@@ -116,6 +117,8 @@ struct Outer : Function<Outer> {
 Tensor linear_autograd(const Tensor& x, at::TensorList weights, at::ArrayRef<double> scales,
                        at::IntArrayRef blocks, int64_t dim_out, bool transposed,
                        const Optional& types) {
+  if (runs_reference("e3md::irreps_linear", x))
+    return reference_irreps_linear(x, weights, scales, blocks, dim_out, transposed, types);
   const int64_t dim_x = transposed ? dim_out : x.size(1), dim_y = transposed ? x.size(1) : dim_out;
   return Linear::apply(x, weights, Map{scales.vec(), blocks.vec(), dim_x, dim_y, types},
                        transposed);

@@ -1,5 +1,5 @@
 // Schemas and autograd of edge_conv_radial. Gradients to the table are for training, where second
-// derivatives are fused loops too; without them a second derivative goes through the composite.
+// derivatives are fused loops too; without them a second derivative goes through the reference.
 #include <ATen/ops/zeros_like.h>
 #include <torch/library.h>
 
@@ -7,7 +7,7 @@
 #include <tuple>
 
 #include "autograd.h"
-#include "edge_conv_radial.h"
+#include "reference.h"
 
 namespace e3md {
 namespace {
@@ -146,13 +146,13 @@ struct Radial : Function<Radial> {
     return {to_h, Tensor(), to_values, Tensor(), Tensor(), Tensor()};
   }
 
-  /// Gradients through the composite, which autograd differentiates any number of times.
+  /// Gradients through the reference, which autograd differentiates any number of times.
   static variable_list to_differentiate(const Tensor& g, const Tensor& h, const Tensor& edge_vec,
                                         const Convolution& c) {
     const auto found = differentiate(
         [&](const variable_list& x) {
-          return composite_edge_conv_radial(x[0], x[1], c.types, c.edge_index,
-                                            RadialTables(c.tables), c.solid, g.size(0), g.size(1));
+          return reference_edge_conv_radial(x[0], x[1], c.types, c.edge_index, c.tables, c.solid,
+                                            g.size(0), g.size(1));
         },
         {h, edge_vec}, g);
     return {found[0], found[1], Tensor(), Tensor(), Tensor(), Tensor()};
@@ -163,6 +163,9 @@ Tensor radial_autograd(const Tensor& h, const Tensor& edge_vec, const Tensor& ty
                        const Tensor& edge_index, at::TensorList tables, bool solid, int64_t n_local,
                        int64_t dim_out) {
   TORCH_CHECK(!tables.empty(), "edge_conv_radial: no tables");
+  if (runs_reference("e3md::edge_conv_radial", h))
+    return reference_edge_conv_radial(h, edge_vec, types, edge_index, tables, solid, n_local,
+                                      dim_out);
   const Convolution convolution{types, edge_index, tables.vec(), solid};
   return Radial::apply(h, edge_vec, tables[0], convolution, n_local, dim_out);
 }

@@ -87,21 +87,11 @@ struct Arguments {
       : a(a_.contiguous()),
         types(types_.contiguous()),
         tables(tables_, ProductSizes(a, weights_, n_rows)) {
-    TORCH_CHECK(!weights_.empty(), "symmetric_contraction: no weights");
-    bool right = a.dim() == 3;
+    check_atoms(a, types, weights_);
     for (const Tensor& w : weights_) {
-      right = right && w.dim() == 3 && w.size(0) == weights_[0].size(0) && w.size(2) == a.size(2) &&
-              w.scalar_type() == a.scalar_type();
-      if (!right) break;
       weights.push_back(w.contiguous());
       for (int64_t row = 0; row < w.size(1); ++row) weight_at.emplace_back(weights.size() - 1, row);
     }
-    TORCH_CHECK(
-        right && types.dim() == 1 && types.size(0) == a.size(0) && types.scalar_type() == at::kLong,
-        "symmetric_contraction: a must be (n_atoms, n_components, n_channels), weights "
-        "(n_species, n_weights, n_channels) of its dtype, types int64 (n_atoms)");
-    check_size("symmetric_contraction", "number of species", n_species(), 0, kMaxRows);
-    check_types("symmetric_contraction", types, n_species());
   }
 
   int64_t n_species() const { return weights[0].size(0); }

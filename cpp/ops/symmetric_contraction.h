@@ -27,6 +27,9 @@ struct ProductSizes {
   ProductSizes(const at::Tensor& a, at::TensorList weights, int64_t n_rows);
 };
 
+/// Shapes and dtypes of a, types on the host, and weights; every type has weights.
+void check_atoms(const at::Tensor& a, const at::Tensor& types, at::TensorList weights);
+
 /// What symmetric_contraction is told of its products; the order of its argument `tables`. Checked
 /// in full.
 struct ProductTables {
@@ -36,10 +39,5 @@ struct ProductTables {
 
   ProductTables(at::TensorList tables, const ProductSizes& sizes);
 };
-
-/// The same in differentiable torch operations.
-at::Tensor composite_symmetric_contraction(const at::Tensor& a, const at::Tensor& types,
-                                           at::TensorList weights, at::TensorList tables,
-                                           int64_t n_rows);
 
 }  // namespace e3md

@@ -40,6 +40,20 @@ ProductSizes::ProductSizes(const at::Tensor& a, at::TensorList weights, int64_t 
   }
 }
 
+void check_atoms(const at::Tensor& a, const at::Tensor& types, at::TensorList weights) {
+  TORCH_CHECK(!weights.empty(), kOp, ": no weights");
+  bool right = a.dim() == 3 && types.dim() == 1 && types.size(0) == a.size(0) &&
+               types.scalar_type() == at::kLong;
+  for (const at::Tensor& w : weights)
+    right = right && w.dim() == 3 && w.size(0) == weights[0].size(0) && w.size(2) == a.size(2) &&
+            w.scalar_type() == a.scalar_type();
+  TORCH_CHECK(right, kOp,
+              ": a must be (n_atoms, n_components, n_channels), weights (n_species, n_weights, "
+              "n_channels) of its dtype, types int64 (n_atoms)");
+  check_size(kOp, "number of species", weights[0].size(0), 0, kMaxRows);
+  check_types(kOp, types.contiguous(), weights[0].size(0));
+}
+
 ProductTables::ProductTables(at::TensorList tables, const ProductSizes& sizes)
     : terms(kOp, "terms", one_of(tables, 0)),
       entries(kOp, "entries", one_of(tables, 1)),

@@ -129,6 +129,12 @@ class Potential:
 def ops_without_kernel(kind: str) -> list[str]:
     """Names of the ops that have no kernel for "cpu" or "cuda"."""
 
+def force_references(on: bool) -> None:
+    """Have every op run its reference, in torch operations, instead of its kernel: slow."""
+
+def references_forced() -> bool:
+    """Whether they are, by `force_references` or E3MD_REFERENCE=1 in the environment."""
+
 def missing_cuda() -> str:
     """What keeps models from running on CUDA here, as the end of a sentence; empty: nothing."""
 

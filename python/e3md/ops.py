@@ -1,4 +1,4 @@
-"""The compiled ops (cpp/ops): typed, scriptable calls and plain reference versions."""
+"""The compiled ops (cpp/ops): typed, scriptable calls."""
 
 from pathlib import Path
 
@@ -91,34 +91,6 @@ def ghost_exchange(h: Tensor, n_nodes: int) -> Tensor:
         RuntimeError: if there are ghosts but nobody to fill them.
     """
     return torch.ops.e3md.ghost_exchange(h, n_nodes)
-
-
-def edge_conv_reference(
-    h: Tensor,
-    sh: Tensor,
-    weights: Tensor,
-    edge_index: Tensor,
-    paths: Tensor,
-    cg_index: Tensor,
-    cg_value: Tensor,
-    n_local: int,
-    dim_out: int,
-) -> Tensor:
-    """`edge_conv` in plain torch, one Clebsch-Gordan entry at a time: slow, and easy to believe."""
-    neighbor = h.index_select(0, edge_index[1])
-    out = torch.zeros(n_local, dim_out, dtype=h.dtype, device=h.device)
-    for row in paths.reshape(-1, 9).tolist():
-        i0, i_stride, y0, o0, o_stride, w0, mul, begin, end = row
-        w = weights[:, w0 : w0 + mul]
-        for n in range(begin, end):
-            m1, m2, m3 = cg_index[n].tolist()
-            start = i0 + m1 * i_stride
-            product = w * neighbor[:, start : start + mul] * sh[:, y0 + m2, None]
-            message = float(cg_value[n]) * product
-            columns = torch.arange(mul, device=h.device) + o0 + m3 * o_stride
-            summed = torch.zeros(n_local, mul, dtype=h.dtype, device=h.device)
-            out = out.index_add(1, columns, summed.index_add(0, edge_index[0], message))
-    return out
 
 
 def edge_conv_radial(

@@ -22,6 +22,11 @@ int n_cuda_devices();
 /// Throws Error for another kind.
 std::vector<std::string> ops_without_kernel(const std::string& kind);
 
+/// Whether every op runs its reference, in torch operations, instead of its kernel: slow, for
+/// comparisons. At the start as the environment variable E3MD_REFERENCE says (1: yes).
+void force_references(bool on);
+bool references_forced();
+
 /// What keeps models from running on CUDA here, as the end of a sentence ("torch finds no GPU");
 /// empty if nothing does. The one place that this is asked.
 std::string missing_cuda();

@@ -112,7 +112,9 @@ class TabulatedConvolution(RadialConvolution):
     def tabulate(self, n_knots: int) -> None:
         """Make the table; the module must be float64, and autograd on."""
         spacing = (self.last - self.first) / (n_knots - 1)
-        r = torch.linspace(self.first, self.last, n_knots, dtype=torch.float64).requires_grad_()
+        r = torch.linspace(
+            self.first, self.last, n_knots, dtype=torch.float64, device=self.keys.device
+        ).requires_grad_()
         tables: list[Tensor] = []
         for n in range(self.keys.shape[0]):
             f = self.function(r, self.keys[n].expand(n_knots))

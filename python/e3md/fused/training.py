@@ -77,8 +77,9 @@ def training_form(model: nn.Module, reach: Reach) -> nn.Module:
     keys, chosen = pairs_with_tables(embedding.radial, embedding.n_species, by_neighbor=False)
     first, last = 0.9 * min(reach.shortest, reach.cutoff), reach.cutoff * LAST_KNOT
     n_knots = math.ceil((last - first) / SPACING) + 1
-    knots = torch.linspace(first, last, n_knots, dtype=torch.float64)
-    jets = _basis_jets(embedding.radial, knots, keys)
+    device = next(model.parameters()).device
+    knots = torch.linspace(first, last, n_knots, dtype=torch.float64, device=device)
+    jets = _basis_jets(embedding.radial, knots, keys.to(device))
     for layer in fast.layers:
         name, convolution = network_name(layer), layer.convolution
         paths, columns = table_columns(convolution.paths)

@@ -1,0 +1,141 @@
+"""What a device without kernels runs gives the numbers of the kernels, to any derivative."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from committees import write_committee
+from conftest import random_structure
+from e3md import E3Calculator, ops
+from e3md._core import force_references, ops_without_kernel
+from e3md.derivatives import predict
+from e3md.fused import fuse
+from e3md.fused.training import Reach, training_form
+from e3md.graph import AtomGraph
+from e3md.model import ModelConfig
+from laws import CONFIGS, build, to_graph
+
+Numbers = dict[str, Tensor]
+
+
+@pytest.fixture(params=CONFIGS.values(), ids=CONFIGS.keys())
+def config(request: pytest.FixtureRequest) -> ModelConfig:
+    return request.param
+
+
+@contextmanager
+def references() -> Iterator[None]:
+    force_references(True)
+    try:
+        yield
+    finally:
+        force_references(False)
+
+
+def derivatives(model: torch.nn.Module, graph: AtomGraph) -> Numbers:
+    """Energies, and first and second derivatives to edge vectors."""
+    edge_vec = graph.edge_vec.clone().requires_grad_()
+    energies = model(graph.types, graph.edge_index, edge_vec, graph.n_atoms)
+    (slope,) = torch.autograd.grad(energies.sum(), edge_vec, create_graph=True)
+    (bend,) = torch.autograd.grad(slope.sin().sum(), edge_vec)
+    return {"energies": energies.detach(), "slopes": slope.detach(), "bends": bend}
+
+
+def training_step(config: ModelConfig, graph: AtomGraph) -> Numbers:
+    """Forces of the form that trains, and gradients of a loss on them."""
+    model = build(config)
+    fast = training_form(model, Reach(1.5, config.cutoff))
+    learned = [p for p in model.parameters() if p.requires_grad]
+    prediction = predict(fast, graph, create_graph=True)
+    loss = prediction.forces.square().mean() + prediction.energy.square().mean()
+    slopes = torch.autograd.grad(loss, learned, allow_unused=True)
+    flat = torch.cat([g.flatten() for g in slopes if g is not None])
+    return {"forces": prediction.forces.detach(), "gradients": flat}
+
+
+def assert_same(kernels: Numbers, slow: Numbers) -> None:
+    assert kernels.keys() == slow.keys()
+    for name, expected in kernels.items():
+        scale = float(expected.abs().max()) if expected.numel() else 1.0
+        tight = 1e-10 if name in ("bends", "gradients") else 1e-12
+        torch.testing.assert_close(slow[name], expected, rtol=0, atol=tight * scale, msg=name)
+
+
+@pytest.mark.parametrize("n_atoms", [0, 1, 12])
+@pytest.mark.parametrize("form", ["exact", "tabulated"])
+def test_models(config: ModelConfig, form: str, n_atoms: int) -> None:
+    model = build(config).requires_grad_(False)
+    if form == "tabulated":
+        model = fuse(model, config.cutoff, (48, 48))
+        model.tabulate(True)
+    graph = to_graph(random_structure(max(n_atoms, 1), seed=3)[:n_atoms], config)
+    expected = derivatives(model, graph)
+    with references():
+        found = derivatives(model, graph)
+    assert_same(expected, found)
+
+
+def test_training(config: ModelConfig) -> None:
+    graph = to_graph(random_structure(12, seed=3), config)
+    expected = training_step(config, graph)
+    with references():
+        found = training_step(config, graph)
+    assert_same(expected, found)
+
+
+def test_they_run(config: ModelConfig) -> None:
+    """Autograd records torch's operations, none of this package."""
+    model = build(config).requires_grad_(False)
+    graph = to_graph(random_structure(4, seed=3), config)
+    edge_vec = graph.edge_vec.clone().requires_grad_()
+    with references():
+        energies = model(graph.types, graph.edge_index, edge_vec, graph.n_atoms)
+    seen, ahead = set(), [energies.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            ahead += [function for function, _ in node.next_functions]
+    ours = {node.name() for node in seen if "e3md" in node.name()}
+    assert not {name for name in ours if "Exchange" not in name}, ours
+
+
+@pytest.mark.parametrize("arch", ["nequip", "mace", "schnet"])
+def test_committees(arch: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Members side by side, each with a gradient of its own."""
+    committee, _ = write_committee(tmp_path_factory.mktemp(arch), arch)
+    atoms = random_structure(14, seed=3)
+    results = []
+    for on in (False, True):
+        force_references(on)
+        try:
+            calculator = E3Calculator(committee)
+            calculator.calculate(atoms, ["energy", "stress"])
+        finally:
+            force_references(False)
+        results.append(calculator.results)
+    for key, expected in results[0].items():
+        np.testing.assert_allclose(results[1][key], expected, rtol=1e-10, atol=1e-11, err_msg=key)
+
+
+def test_without_autograd_a_device_without_kernels_has_them() -> None:
+    """Registered for every backend; the CPU's kernels are its own."""
+    assert ops_without_kernel("cpu") == []
+    assert "edge_conv" in ops_without_kernel("cuda")
+    for name in ("edge_conv", "edge_conv_radial", "symmetric_contraction", "irreps_linear",
+                 "activation_jets"):  # fmt: skip
+        assert torch._C._dispatch_has_kernel_for_dispatch_key(
+            f"e3md::{name}", "CompositeExplicitAutograd"
+        )
+
+
+def test_errors_are_those_of_the_kernels() -> None:
+    x = torch.randn(3, 2, dtype=torch.float64)
+    weights = [torch.randn(3, 2, 4, dtype=torch.float64)]
+    types = torch.tensor([2, 0, 3])
+    with references(), pytest.raises(RuntimeError, match="atom 2 has type 3, expected 0 to 2"):
+        ops.irreps_linear(x, weights, [1.0], [0, 1, 0], 4, False, types)
