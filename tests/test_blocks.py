@@ -200,7 +200,7 @@ def _multiplicity(irreps: list[o3.Irrep], order: int, target: o3.Irrep) -> int:
 @pytest.mark.parametrize("l_max", [1, 2, 3])
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_couplings_are_complete(l_max: int, order: int) -> None:
-    irreps = [ir for _, ir in harmonics_irreps(l_max)]
+    irreps = tuple(ir for _, ir in harmonics_irreps(l_max))
     couplings = coupling_tensors(irreps, order)
     for target in (o3.Irrep("0e"), o3.Irrep("1o"), o3.Irrep("2e"), o3.Irrep("2o")):
         found = couplings[target].shape[0] if target in couplings else 0
@@ -216,7 +216,7 @@ def test_contraction_is_the_sum_over_couplings() -> None:
     expected = torch.zeros(5, 4, 4)
     letters = "ijk"
     for order, block in enumerate(layer.orders, start=1):
-        tensors = coupling_tensors([ir for _, ir in irreps_a], order)
+        tensors = coupling_tensors(tuple(ir for _, ir in irreps_a), order)
         begin = 0
         for first, target in ((0, o3.Irrep("0e")), (1, o3.Irrep("1o"))):
             u = tensors[target]

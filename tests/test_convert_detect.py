@@ -1,11 +1,13 @@
 """Files of other programs are told apart by their structure, never loaded, never by words in them."""
 
+import importlib
 import io
 import json
 import pickle
 import sys
 import zipfile
 from collections import OrderedDict
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +18,7 @@ import torch
 
 from e3md.convert import ConversionError
 from e3md.convert.detect import detect
+from e3md.convert.extract import neutral_file
 from e3md.convert.skeleton import skeletons
 
 SEVENNET = {
@@ -183,6 +186,27 @@ def test_compiled_models_are_named(
     file = script(tmp_path / "m.pt", module, extra)
     with pytest.raises(ConversionError, match=words):
         detect(file)
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "refused"),
+    [
+        ("0.9.3.post1", "E3_equivariant_model", None),
+        ("0.10", "E3_equivariant_model", None),
+        ("0.11.0", "E3_equivariant_model", "deployed by sevenn 0.11.0, .* convert the checkpoint"),
+        ("1.10.2", "E3_equivariant_model", "deployed by sevenn 1.10.2"),
+        ("", "E3_equivariant_model", r"deployed by sevenn \(no version\)"),
+        ("0.9.3", "other_model", "deployed model other_model of sevenn 0.9.3"),
+    ],
+)
+def test_deployed_sevennet_of_known_releases_alone(
+    version: str, kind: str, refused: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(neutral_file.__file__).parent)
+    program = importlib.import_module("sevennet_deployed_model")
+    unsupported = pytest.raises(program.Unsupported, match=refused) if refused else nullcontext()
+    with unsupported:
+        program.check_release({"version": version, "model_type": kind})
 
 
 def test_deployed_sevennet_is_read(tmp_path: Path) -> None:

@@ -65,18 +65,18 @@ def assert_same(kernels: Numbers, slow: Numbers) -> None:
         torch.testing.assert_close(slow[name], expected, rtol=0, atol=tight * scale, msg=name)
 
 
-@pytest.mark.parametrize("n_atoms", [0, 1, 12])
 @pytest.mark.parametrize("form", ["exact", "tabulated"])
-def test_models(config: ModelConfig, form: str, n_atoms: int) -> None:
+def test_models(config: ModelConfig, form: str) -> None:
     model = build(config).requires_grad_(False)
     if form == "tabulated":
         model = fuse(model, config.cutoff, (48, 48))
         model.tabulate(True)
-    graph = to_graph(random_structure(max(n_atoms, 1), seed=3)[:n_atoms], config)
-    expected = derivatives(model, graph)
-    with references():
-        found = derivatives(model, graph)
-    assert_same(expected, found)
+    for n_atoms in (0, 1, 12):
+        graph = to_graph(random_structure(12, seed=3)[:n_atoms], config)
+        expected = derivatives(model, graph)
+        with references():
+            found = derivatives(model, graph)
+        assert_same(expected, found)
 
 
 def test_training(config: ModelConfig) -> None:

@@ -1,6 +1,7 @@
 """Permutation-symmetric equivariant tensors U: the couplings of MACE's product basis."""
 
 import math
+from functools import lru_cache
 from itertools import permutations
 
 import torch
@@ -9,7 +10,8 @@ from e3nn.o3 import Irrep
 from torch import Tensor
 
 
-def coupling_tensors(irreps: list[Irrep], order: int) -> dict[Irrep, Tensor]:
+@lru_cache(maxsize=64)
+def coupling_tensors(irreps: tuple[Irrep, ...], order: int) -> dict[Irrep, Tensor]:
     """All symmetric equivariant tensors of one order over a sum of irreps.
 
     Args:
@@ -19,7 +21,8 @@ def coupling_tensors(irreps: list[Irrep], order: int) -> dict[Irrep, Tensor]:
     Returns:
         For each irrep L that ν factors of A can make, U of shape (n_couplings, 2L+1, dim, ..., dim)
         (ν times dim), float64: independent, orthogonal, symmetric in the last ν axes, scaled to
-        ‖U_η‖² = (2L+1)/ν!, which gives B unit variance for A of independent unit normals.
+        ‖U_η‖² = (2L+1)/ν!, which gives B unit variance for A of independent unit normals. They are
+        kept for the next call, and not to be changed.
     """
     coupled = _coupled(irreps, order)
     result = {}
@@ -31,7 +34,7 @@ def coupling_tensors(irreps: list[Irrep], order: int) -> dict[Irrep, Tensor]:
     return result
 
 
-def _coupled(irreps: list[Irrep], order: int) -> dict[Irrep, list[Tensor]]:
+def _coupled(irreps: tuple[Irrep, ...], order: int) -> dict[Irrep, list[Tensor]]:
     """Every coupling tree ((l1 l2) l3)... -> L, as (2L+1, dim, ..., dim), not yet symmetric."""
     dim = sum(irrep.dim for irrep in irreps)
     rows = torch.eye(dim, dtype=torch.float64).split([irrep.dim for irrep in irreps])

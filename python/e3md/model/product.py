@@ -110,7 +110,7 @@ def product_couplings(
             f"the product basis needs equal channels, got {source.irreps} -> {target.irreps}"
         )
     orders = [
-        coupling_tensors([b.irrep for b in source.blocks], order)
+        coupling_tensors(tuple(b.irrep for b in source.blocks), order)
         for order in range(1, correlation + 1)
     ]
     for block in target.blocks:
