@@ -165,7 +165,7 @@ void PairE3nn::announce(double warm_up_seconds) {
                  "  types      {}\n"
                  "  cutoff     {:g} Angstrom = {:g} distance units\n"
                  "  dtype      {}\n"
-                 "  device     {}\n"
+                 "  device     {}, {}\n"
                  "  ranks      {} with {} thread(s) each\n"
                  "  warm-up    {:.2f} s\n"
                  "  training   {}\n"
@@ -173,8 +173,9 @@ void PairE3nn::announce(double warm_up_seconds) {
                  metadata.path, members_text(metadata.members), metadata.architecture,
                  metadata.n_layers, metadata.e3md_version, sha256_of_file(metadata.path),
                  types_text(), metadata.cutoff, metadata.cutoff / units_.length,
-                 potential_->dtype(), potential_->device(), comm->nprocs, e3md::n_threads(),
-                 warm_up_seconds, metadata.training.quality, metadata.training.learned);
+                 potential_->dtype(), potential_->device(), e3md::ops_in_use(), comm->nprocs,
+                 e3md::n_threads(), warm_up_seconds, metadata.training.quality,
+                 metadata.training.learned);
 }
 
 /// Once per model. Thermo output of the pressure asks for no warning: nothing moves by it, and the

@@ -107,7 +107,10 @@ def test_the_doctor_finds_this_installation_sound() -> None:
     assert findings["torch"].text == metadata.version("torch")
     assert "LAMMPS (" in findings["pair_style e3nn"].text
     said = _run("doctor")
-    assert all(what in said for what in ("instructions", "MPI", "GPU", "LAMMPS plugin", "memory"))
+    assert all(
+        what in said
+        for what in ("instructions", "kernels (", "MPI", "GPU", "LAMMPS plugin", "memory")
+    )
 
 
 def test_the_doctor_names_what_is_broken(monkeypatch) -> None:

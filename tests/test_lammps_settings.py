@@ -176,7 +176,7 @@ def test_cuda_says_what_is_missing(make_model: MakeModel, tmp_path: Path) -> Non
     write_data(tmp_path / "s.data", STRUCTURES["periodic"], SPECIES)
     text = f'units metal\nread_data s.data\npair_style e3nn {{}}\npair_coeff * * "{model}" Li P S\nrun 0\n'
     assert missing_cuda() in failure(text.format("device cuda"), tmp_path)
-    assert "device     cpu" in run_input(text.format(""), 1, tmp_path)
+    assert "device     cpu, kernels (" in run_input(text.format(""), 1, tmp_path)
 
 
 def test_ases_lammpslib_needs_no_preparation(make_model: MakeModel, tmp_path: Path) -> None:

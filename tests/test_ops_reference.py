@@ -11,7 +11,7 @@ from torch import Tensor
 from committees import write_committee
 from conftest import random_structure
 from e3md import E3Calculator, ops
-from e3md._core import force_references, ops_without_kernel
+from e3md._core import force_references, ops_in_use, ops_without_kernel
 from e3md.derivatives import predict
 from e3md.fused import fuse
 from e3md.fused.training import Reach, training_form
@@ -131,6 +131,12 @@ def test_without_autograd_a_device_without_kernels_has_them() -> None:
         assert torch._C._dispatch_has_kernel_for_dispatch_key(
             f"e3md::{name}", "CompositeExplicitAutograd"
         )
+
+
+def test_logs_say_which_run() -> None:
+    assert ops_in_use() in {f"kernels ({level})" for level in ("baseline", "avx2", "avx512")}
+    with references():
+        assert "references in torch operations" in ops_in_use()
 
 
 def test_errors_are_those_of_the_kernels() -> None:

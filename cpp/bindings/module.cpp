@@ -192,6 +192,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("ops_without_kernel", &e3md::ops_without_kernel, "kind"_a);
   m.def("force_references", &e3md::force_references, "on"_a);
   m.def("references_forced", &e3md::references_forced);
+  m.def("ops_in_use", &e3md::ops_in_use);
   m.def("missing_cuda", &e3md::missing_cuda);
   m.def(
       "lammps_units",

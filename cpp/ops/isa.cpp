@@ -43,4 +43,9 @@ Isa isa() {
   return chosen;
 }
 
+const char* isa_name() {
+  constexpr const char* kNames[] = {"baseline", "avx2", "avx512"};
+  return kNames[static_cast<int>(isa())];
+}
+
 }  // namespace e3md

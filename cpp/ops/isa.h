@@ -8,6 +8,9 @@ enum class Isa { baseline, avx2, avx512 };
 /// The widest the CPU has, or what the environment variable E3MD_ISA asks for.
 Isa isa();
 
+/// As E3MD_ISA has it.
+const char* isa_name();
+
 /// One of three things, by instruction set.
 template <class Loops>
 Loops for_isa(Loops (*baseline)(), Loops (*avx2)(), Loops (*avx512)()) {

@@ -5,8 +5,10 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <string>
 
 #include "e3md/runtime.h"
+#include "isa.h"
 
 namespace e3md {
 namespace {
@@ -23,6 +25,11 @@ std::atomic<bool> forced{wished()};
 void force_references(bool on) { forced = on; }
 
 bool references_forced() { return forced; }
+
+std::string ops_in_use() {
+  return forced ? "references in torch operations, as E3MD_REFERENCE asks: slow"
+                : std::string("kernels (") + isa_name() + ")";
+}
 
 bool runs_reference(const char* op, const at::Tensor& x) {
   if (x.is_cpu() || x.is_meta()) return forced && !x.is_meta();

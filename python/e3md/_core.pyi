@@ -135,6 +135,9 @@ def force_references(on: bool) -> None:
 def references_forced() -> bool:
     """Whether they are, by `force_references` or E3MD_REFERENCE=1 in the environment."""
 
+def ops_in_use() -> str:
+    """What evaluates models on the CPU, as in "kernels (avx512)"."""
+
 def missing_cuda() -> str:
     """What keeps models from running on CUDA here, as the end of a sentence; empty: nothing."""
 

@@ -14,6 +14,7 @@ from ase import Atoms
 from rich.console import Console
 from rich.table import Table
 
+from e3md._core import ops_in_use
 from e3md.calculator import E3Calculator
 from e3md.data.formats import read_structure
 from e3md.lammps_run import run_input, write_data
@@ -56,7 +57,7 @@ def describe(atoms: Atoms, calculator: E3Calculator) -> str:
     """The machine and the system, one line."""
     edges = neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, calculator.cutoff)[0]
     return (
-        f"{processor()}, {os.cpu_count()} cores; {calculator.dtype}; {len(atoms)} atoms, "
+        f"{processor()}, {os.cpu_count()} cores, {ops_in_use()}; {calculator.dtype}; {len(atoms)} atoms, "
         f"{len(edges) / len(atoms):.0f} neighbors each within {calculator.cutoff:g} Å"
     )
 

@@ -20,8 +20,8 @@ PACKAGES = (
 )  # fmt: skip
 OPTIONAL = ("lammps", "mpich")
 VARIABLES = (
-    "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "E3MD_ISA", "CUDA_VISIBLE_DEVICES",
-    "LAMMPS_PLUGIN_PATH", "LD_LIBRARY_PATH", "PYTHONPATH",
+    "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "E3MD_ISA", "E3MD_REFERENCE",
+    "CUDA_VISIBLE_DEVICES", "LAMMPS_PLUGIN_PATH", "LD_LIBRARY_PATH", "PYTHONPATH",
 )  # fmt: skip
 INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512bw", "avx512vl")  # that the kernels have forms for
 
@@ -123,10 +123,9 @@ def _instructions() -> str:
 
 def _core() -> str:
     from e3md import ops
-    from e3md._core import lammps_units
+    from e3md._core import ops_in_use
 
-    lammps_units("metal")
-    return f"{ops.__file__.removesuffix('ops.py')}lib/libe3md.so loads"
+    return f"{ops.__file__.removesuffix('ops.py')}lib/libe3md.so loads, {ops_in_use()}"
 
 
 def _gpu() -> str:

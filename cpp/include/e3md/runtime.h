@@ -27,6 +27,9 @@ std::vector<std::string> ops_without_kernel(const std::string& kind);
 void force_references(bool on);
 bool references_forced();
 
+/// What evaluates models on the CPU, for logs: "kernels (avx512)".
+std::string ops_in_use();
+
 /// What keeps models from running on CUDA here, as the end of a sentence ("torch finds no GPU");
 /// empty if nothing does. The one place that this is asked.
 std::string missing_cuda();
