@@ -23,6 +23,11 @@ def curve_section(runs: Mapping[str, Columns]) -> Section:
         pictures += [
             _picture(name, columns, curve, f"curve-{number}-{curve.key}") for curve in CURVES
         ]
+    text.append(
+        "Errors of train are those of each batch as it was met, with weights that still jump from step to "
+        "step; those of valid are of the averaged weights. That train errors, of energies above all, "
+        "lie higher does not mean more than that."
+    )
     return Section("curves", "Learning curves", text, pictures=pictures)
 
 
