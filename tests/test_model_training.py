@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from conftest import random_statistics, random_structure, small_config
 from e3md import E3Calculator
 from e3md._core import parse_metadata, read_metadata
-from e3md.calculator import StressNotTrained
+from e3md.calculator import NotFinished, StressNotTrained
 from e3md.check.subject import Subject
 from e3md.check.training import training
 from e3md.cli import app
@@ -33,6 +33,7 @@ from e3md.model import build_model
 from e3md.train.checkpoint import RECORD, load_run
 from e3md.train.run import train
 from lammps_cases import needs_lammps
+from program import Program
 from test_metadata import GOOD
 from training_data import labelled_frames, write_run
 
@@ -323,6 +324,25 @@ def test_lammps_says_it_once_and_warns_of_nothing_that_is_not_used(
 
 
 @needs_lammps
+@pytest.mark.parametrize("command", ["evaluate", "check"])
+def test_commands_warn_in_one_line(
+    command: str, make_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """`check` has a line of its own."""
+    path = make_file(**{**KNOWN, "state": "unfinished, weights of epoch 3 of 556 (run)"})
+    atoms = random_structure(8, seed=1)
+    with pytest.warns(NotFinished):
+        atoms.calc = E3Calculator(path)
+    atoms.get_forces()
+    ase.io.write(tmp_path / "frames.xyz", atoms, format="extxyz")
+    process = Program(command, str(path), "frames.xyz", folder=tmp_path)
+    printed, said = process.communicate(timeout=120)
+    times = 1 if command == "evaluate" else 0
+    assert said.count("warning: model file") == said.count("has not ended") == times, said
+    assert ".py:" not in said
+    assert (printed.count("unfinished, weights of epoch 3") == 1) == (command == "check")
+
+
 def test_lammps_warns_of_an_unfinished_training(
     make_file: Callable[..., Path], tmp_path: Path
 ) -> None:

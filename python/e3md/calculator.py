@@ -35,6 +35,10 @@ _OF_COMMITTEES: tuple[Literal["energy_std"], Literal["forces_std"]] = ("energy_s
 _NOT_CARRIED = {"_potential", "_neighbor_list", "get_spin_polarized"}
 
 
+class NotFinished(UserWarning):
+    """A model file of a training that has not ended."""
+
+
 class StressNotTrained(UserWarning):
     """A stress was asked of a model that learned energies and forces alone."""
 
@@ -56,7 +60,7 @@ class E3Calculator(Calculator):
     its results and its neighbor list change; copies may run in threads of their own at once.
 
     How good the model is goes to the log "e3md" (level INFO). A file of an unfinished training is
-    warned of, and once a calculator a stress that was never trained (StressNotTrained).
+    warned of (NotFinished), and once a calculator a stress that was never trained (StressNotTrained).
 
     Args:
         model: model file.
@@ -264,9 +268,11 @@ def _announce(metadata: Metadata) -> None:
     """How good the model is, to the log; a warning where it should not be relied on as it is."""
     known = metadata.training
     _log.info("%s: %s. Learned: %s", metadata.path, known.quality, known.learned)
-    for line in (metadata.remark, known.unfinished_warning(metadata.path)):
-        if line:
-            warnings.warn(line, stacklevel=3)
+    unfinished = known.unfinished_warning(metadata.path)
+    if metadata.remark:
+        warnings.warn(metadata.remark, stacklevel=3)
+    if unfinished:
+        warnings.warn(unfinished, NotFinished, stacklevel=3)
 
 
 def _no_volume(wanted: Sequence[str], atoms: Atoms) -> str:

@@ -4,13 +4,14 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from e3md.calculator import StressNotTrained
+from e3md.calculator import NotFinished, StressNotTrained
 from e3md.check.cost import memory, speed
 from e3md.check.derivatives import forces, stress
 from e3md.check.dynamics import drift
@@ -48,13 +49,22 @@ def run_checks(subject: Subject) -> Iterator[CheckResult]:
 def _guarded(check: Check, subject: Subject) -> CheckResult:
     """A check that cannot be finished, as where an energy is not finite, fails."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", StressNotTrained)  # the first line says it
+        with _told_by_the_first_check():
             return check(subject)
     except (ValueError, RuntimeError) as error:
         return CheckResult(check.__name__, "fail", math.nan, math.nan, str(error))
 
 
+@contextmanager
+def _told_by_the_first_check() -> Iterator[None]:
+    """Warnings that its line holds are not given."""
+    with warnings.catch_warnings():
+        for category in (NotFinished, StressNotTrained):
+            warnings.simplefilter("ignore", category)
+        yield
+
+
+@_told_by_the_first_check()
 def check_and_print(
     model: Path, structure: Path | None, picture: Path, json_path: Path | None
 ) -> bool:
