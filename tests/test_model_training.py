@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from conftest import random_statistics, random_structure, small_config
 from e3md import E3Calculator
+from e3md.__main__ import _in_a_line
 from e3md._core import parse_metadata, read_metadata
 from e3md.calculator import NotFinished, StressNotTrained
 from e3md.check.subject import Subject
@@ -324,6 +325,16 @@ def test_lammps_says_it_once_and_warns_of_nothing_that_is_not_used(
 
 
 @needs_lammps
+def test_warnings_that_ase_passes_on_are_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    """A stress is asked for by ASE's code, whose line says nothing either."""
+    others: list[str] = []
+    show = _in_a_line(lambda message, *_: others.append(str(message)))
+    show("never trained", StressNotTrained, "site-packages/ase/atoms.py", 1)
+    show("deprecated", DeprecationWarning, "site-packages/ase/atoms.py", 1)
+    assert capsys.readouterr().err == "warning: never trained\n"
+    assert others == ["deprecated"]
+
+
 @pytest.mark.parametrize("command", ["evaluate", "check"])
 def test_commands_warn_in_one_line(
     command: str, make_file: Callable[..., Path], tmp_path: Path

@@ -27,7 +27,8 @@ def _in_a_line(elsewhere: Any) -> Any:
     """Our own warnings without the line of code that gives them, which says nothing to a user."""
 
     def show(message: Warning | str, category: Any, filename: str, *rest: Any) -> None:
-        if Path(filename).is_relative_to(Path(__file__).parent):
+        ours = Path(filename).is_relative_to(Path(__file__).parent)
+        if ours or category.__module__.startswith("e3md."):
             print(f"warning: {message}", file=sys.stderr)
         else:
             elsewhere(message, category, filename, *rest)
