@@ -1,6 +1,6 @@
 """`e3md` in processes of its own, forked from one that has imported torch and Lightning: 7 s saved each.
 
-How a process starts from nothing is tested with `python -m e3md` (test_command_line, test_processes).
+How a process starts from nothing is tested with `python -m e3md` (test_signals, test_recipes).
 """
 
 import fcntl

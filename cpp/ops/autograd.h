@@ -13,10 +13,10 @@ auto find_op(const char* name) {
 }
 
 /// Gradients of sum(g * out) to those of `inputs` that need one, to be differentiated further.
-/// `composite` makes out from aliases of the inputs: one input may depend on another, and what
+/// `reference` makes out from aliases of the inputs: one input may depend on another, and what
 /// is wanted are partial derivatives.
-template <class Composite>
-torch::autograd::variable_list differentiate(Composite composite,
+template <class Reference>
+torch::autograd::variable_list differentiate(Reference reference,
                                              const torch::autograd::variable_list& inputs,
                                              const at::Tensor& g) {
   torch::autograd::variable_list aliases, wanted, grads(inputs.size());
@@ -24,7 +24,7 @@ torch::autograd::variable_list differentiate(Composite composite,
     aliases.push_back(input.view_as(input));
     if (input.requires_grad()) wanted.push_back(aliases.back());
   }
-  const at::Tensor out = composite(aliases);
+  const at::Tensor out = reference(aliases);
   if (!out.requires_grad()) return grads;
   const torch::autograd::variable_list found =
       torch::autograd::grad({out}, wanted, {g}, true, true, true);
