@@ -15,13 +15,12 @@ from e3md import __version__
 from e3md.data.domain import Domain
 from e3md.data.statistics import Statistics
 from e3md.files import write_bytes
-from e3md.fused.committee import tabulated_committee
-from e3md.fused.knots import TableError, Tables, tabulated
-from e3md.fused.short_range import LEARNED, Learned, ShortRange, learned, short_range
-from e3md.fused.training import Reach
+from e3md.model.architecture import Reach
 from e3md.model.build import network_dtype, set_dtype
-from e3md.model.committee import Committee, members_of
+from e3md.model.committee import Committee, StackedCommittee, members_of
 from e3md.model.config import ModelConfig
+from e3md.model.knots import TableError, Tables, choose_knots
+from e3md.model.short_range import LEARNED, Learned, ShortRange, learned, short_range
 from e3md.model_archive import pack
 
 FORMAT_VERSION = 2
@@ -74,9 +73,9 @@ def save_model(
     dtype = network_dtype(model)
     shortest = record.shortest_distance
     reach = Reach(shortest, config.cutoff) if shortest else None
-    module, tables, remark = _arrange(
-        model.cpu().eval(), config.cutoff, statistics.species, exact, reach
-    )
+    model.cpu().eval()
+    tables, remark = _tabulated(model, config.cutoff, statistics.species, exact, reach)
+    module = _together(model) if tables and isinstance(model, Committee) else model
     set_dtype(module, dtype)
     metadata: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
@@ -107,29 +106,33 @@ def save_model(
     return remark
 
 
-def _arrange(
+def _tabulated(
     model: nn.Module, cutoff: float, species: Sequence[str], exact: bool, reach: Reach | None
-) -> tuple[nn.Module, dict[str, Any] | None, str]:
-    """The module to write, what e3md.json says of its tables, and the same for the user."""
-    fused: Any
+) -> tuple[dict[str, Any] | None, str]:
+    """Choose the knots of a model's tables: what e3md.json says of them, and the same for the user."""
     if exact:
-        return model, None, "radial networks are evaluated for every neighbor (exact)"
+        return None, "radial networks are evaluated for every neighbor (exact)"
     try:
-        if isinstance(model, Committee):
-            fused, tables = tabulated_committee(model, cutoff, species)
-        else:
-            fused, tables = tabulated(model, cutoff, species)
+        tables = choose_knots(model, cutoff, species)
     except TableError as error:
-        return model, None, f"no tables, radial networks are evaluated for every neighbor: {error}"
-    parts: list[Any] = members_of(fused)
-    near = short_range(parts, cutoff, len(species))
-    trained = learned(members_of(model), reach, len(species)) if reach else None
+        return None, f"no tables, radial networks are evaluated for every neighbor: {error}"
+    members = members_of(model)
+    near = short_range(members, cutoff, len(species))
+    trained = learned(members, reach, len(species)) if reach else None
     found = {
         **dataclasses.asdict(tables),
         "short_range": dataclasses.asdict(near),
         "learned": dataclasses.asdict(trained) if trained else None,
     }
-    return fused, found, _remark(tables, near, trained)
+    return found, _remark(tables, near, trained)
+
+
+def _together(committee: Committee) -> Committee:
+    """One that evaluates its members at once, if they can be."""
+    try:
+        return StackedCommittee(members_of(committee))
+    except ValueError:
+        return committee
 
 
 def _remark(tables: Tables, near: ShortRange, trained: Learned | None) -> str:

@@ -5,8 +5,8 @@ import torch
 from e3md.check.result import Bounds, CheckResult
 from e3md.check.subject import Subject, force_scale
 from e3md.derivatives import predict
-from e3md.fused.knots import TOLERANCES
 from e3md.model.build import set_dtype
+from e3md.model.knots import TOLERANCES
 from e3md.model_archive import load_module
 from e3md.neighbors import atoms_to_graph
 
@@ -21,11 +21,13 @@ def tables(subject: Subject) -> CheckResult:
     set_dtype(module, torch.float64)
     for weight in module.parameters():
         weight.requires_grad_(False)
-    module.tabulate(dtype == "float32")
     graph = atoms_to_graph(
         subject.rattled, subject.double.species, subject.double.cutoff, torch.float64
     )
-    found, exact = predict(module, graph).forces, predict(module.source, graph).forces
+    # files of 0.1.0 hold the network beside the module that reads tables
+    exact = predict(getattr(module, "source", module), graph).forces
+    module.tabulate(dtype == "float32")
+    found = predict(module, graph).forces
     value = float((found - exact).abs().max()) / force_scale(exact.numpy())
     figure = f"of the largest force, error of the radial tables for {dtype}"
     return bounds.result("tables", value, figure, "Write the file again with `e3md export --exact`")

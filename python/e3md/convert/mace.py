@@ -20,6 +20,7 @@ from e3md.model.build import build_model
 from e3md.model.config import Interaction, MACEConfig
 from e3md.model.layout import Layout, harmonics_irreps
 from e3md.model.mace import MACE, MACELayer
+from e3md.model.path_table import Path
 from e3md.model.product import SymmetricContraction
 from e3md.model.radial import SILU_GAIN
 
@@ -143,9 +144,9 @@ def _layer_weights(
         weights["density.weights.0"] = neutral.take(f"{n}.density.0")
     # the prefactor of the basis is e3md's, but rounded to float32 in files in float32
     rounding = neutral.take("bessel.prefactor") / math.sqrt(2.0 / config.cutoff)
-    for name in {"radial_network.weights.0", "density.weights.0"} & weights.keys():
+    for name in {"convolution.network.weights.0", "density.weights.0"} & weights.keys():
         weights[name] = weights[name] * rounding
-    mid = Layout(layer.convolution.irreps_out)
+    mid = Layout(layer.irreps_mid)
     columns = neutral.take(f"{n}.linear").view(-1, channels).split([b.channels for b in mid.blocks])
     weights |= {f"linear_a.blocks.{k}.weight": block for k, block in enumerate(columns)}
     weights |= _species_map(neutral, layer, f"{n}.skip", channels)
@@ -164,27 +165,29 @@ def _species_map(neutral: Neutral, layer: MACELayer, name: str, channels: int) -
 def _radial_weights(
     neutral: Neutral, layer: MACELayer, prefix: str, n_hidden: int
 ) -> dict[str, Tensor]:
-    weights = {"radial_network.weights.0": neutral.take(f"{prefix}.0")}
+    weights = {"convolution.network.weights.0": neutral.take(f"{prefix}.0")}
     for k in range(1, n_hidden + 1):
         gain = neutral.take(f"{prefix}.{k - 1}.gain")
-        weights[f"radial_network.weights.{k}"] = _after_silu(neutral.take(f"{prefix}.{k}"), gain)
-    last = f"radial_network.weights.{n_hidden}"
+        weights[f"convolution.network.weights.{k}"] = _after_silu(
+            neutral.take(f"{prefix}.{k}"), gain
+        )
+    last = f"convolution.network.weights.{n_hidden}"
     weights[last] = _in_order_of_paths(weights[last], layer)
     return weights
 
 
 def _in_order_of_paths(weight: Tensor, layer: MACELayer) -> Tensor:
     """Columns of mace-torch, sorted by output, in e3md's order; odd harmonics change sign."""
-    paths = layer.convolution.paths.tolist()
+    paths = layer.convolution.table.paths
     by_output = sorted(range(len(paths)), key=lambda k: (_output_block(layer, paths[k]), k))
     columns = dict(zip(by_output, weight.chunk(len(paths), dim=1), strict=True))
-    signs = [(-1) ** math.isqrt(sh_offset) for _, _, sh_offset, *_ in paths]
+    signs = [(-1) ** math.isqrt(path.sh_offset) for path in paths]
     return torch.cat([columns[k] * sign for k, sign in enumerate(signs)], dim=1)
 
 
-def _output_block(layer: MACELayer, path: list[int]) -> int:
-    blocks = Layout(layer.convolution.irreps_out).blocks
-    return max(n for n, block in enumerate(blocks) if block.offset <= path[3])
+def _output_block(layer: MACELayer, path: Path) -> int:
+    blocks = Layout(layer.irreps_mid).blocks
+    return max(n for n, block in enumerate(blocks) if block.offset <= path.out_offset)
 
 
 def _contraction_weights(

@@ -156,10 +156,10 @@ def _layer_weights(
         matrix = _sort_gates(matrix, block.irrep, gates)
         weights[f"linear_down.blocks.{k}.weight"] = matrix * math.sqrt(len(matrix))
     weights |= _dense(
-        neutral, "radial_network", f"{n}.radial", len(config.radial_hidden),
+        neutral, "convolution.network", f"{n}.radial", len(config.radial_hidden),
         math.sqrt(2.0 / config.cutoff),
     )  # fmt: skip
-    last = f"radial_network.weights.{len(config.radial_hidden)}"
+    last = f"convolution.network.weights.{len(config.radial_hidden)}"
     widths = [inputs.count(path[0]) for path in given.paths]
     columns = dict(zip(given.paths, weights[last].split(widths, dim=1), strict=True))
     weights[last] = torch.cat([columns[path] for path in ours], dim=1)
@@ -175,15 +175,15 @@ def _layer_weights(
 def _our_paths(layer: NequIPLayer, irreps_in: Irreps, edge_irreps: Irreps) -> list[Path]:
     """The paths of e3md's convolution by their irreps, in its order."""
     inputs = Layout(irreps_in).blocks
-    outputs = Layout(layer.convolution.irreps_out).blocks
+    outputs = Layout(layer.irreps_mid).blocks
     harmonics = {ir.l**2: str(ir) for _, ir in edge_irreps}
     return [
         (
-            str(next(b.irrep for b in inputs if b.offset == in_offset)),
-            harmonics[sh_offset],
-            str(max((b for b in outputs if b.offset <= out_offset), key=lambda b: b.offset).irrep),
+            str(next(b.irrep for b in inputs if b.offset == path.in_offset)),
+            harmonics[path.sh_offset],
+            str([b for b in outputs if b.offset <= path.out_offset][-1].irrep),
         )
-        for in_offset, _, sh_offset, out_offset, *_ in layer.convolution.paths.tolist()
+        for path in layer.convolution.table.paths
     ]
 
 

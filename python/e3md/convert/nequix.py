@@ -129,9 +129,9 @@ def _radial_weights(
         weight = next(arrays)
         gain = math.sqrt(2.0 / config.cutoff) if k == 0 else 1.0 / SILU_GAIN
         weights.append(weight * math.sqrt(len(weight)) * gain)
-    paths = layer.convolution.paths.tolist()
-    by_output = sorted(range(len(paths)), key=lambda k: (paths[k][3], k))
-    widths = [paths[k][6] for k in by_output]
+    paths = layer.convolution.table.paths
+    by_output = sorted(range(len(paths)), key=lambda k: (paths[k].out_offset, k))
+    widths = [paths[k].mul for k in by_output]
     columns = dict(zip(by_output, weights[-1].split(widths, dim=1), strict=True))
     weights[-1] = torch.cat([columns[k] for k in range(len(paths))], dim=1)
-    return {f"radial_network.weights.{k}": weight for k, weight in enumerate(weights)}
+    return {f"convolution.network.weights.{k}": weight for k, weight in enumerate(weights)}

@@ -97,6 +97,7 @@ def _layer_weights(
     linear = neutral.take(f"{n}.linear").T
     weights = {f"{n}.linear.blocks.0.weight": linear * math.sqrt(len(linear))}
     filters = dense_weights(neutral, f"{n}.filters", 2, config.activation, gain)
-    weights |= {name.replace(".filters.", ".filters.network."): w for name, w in filters.items()}
+    place = ".convolution.network.network."
+    weights |= {name.replace(".filters.", place): weight for name, weight in filters.items()}
     weights |= dense_weights(neutral, f"{n}.network", 2, config.activation)
     return {f"layers.{name}": weight for name, weight in weights.items()}

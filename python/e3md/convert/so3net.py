@@ -29,9 +29,9 @@ def layer_weights(
     n_gates = config.channels if n == config.n_layers - 1 else len(gate_bias)
     root = math.sqrt(config.channels)
     weights = {
-        "filters.network.layers.0.weight": filters.T
+        "convolution.network.network.layers.0.weight": filters.T
         * (math.sqrt(config.n_basis) * unit_norm / basis_gain),
-        "filters.network.layers.0.bias": filters_bias * unit_norm,
+        "convolution.network.network.layers.0.bias": filters_bias * unit_norm,
         "mix_factor.weights.0": neutral.take(f"{n}.mixing1").T * root,
         "mix_product.weights.0": neutral.take(f"{n}.mixing2").T * root,
         "gate.weight": gate[:n_gates].T * root,

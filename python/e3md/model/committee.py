@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from e3md.model.stacking import stack
+
 
 class Committee(nn.Module):
     """Models of one architecture, species and cutoff, with weights of their own.
@@ -37,6 +39,42 @@ class Committee(nn.Module):
         for member in self.members:
             found.append(member.descriptors(types, edge_index, edge_vec, n_local))
         return torch.cat(found, dim=1)
+
+    @torch.jit.export
+    def tabulate(self, single: bool) -> None:
+        """As that of each member."""
+        for member in self.members:
+            member.tabulate(single)
+
+
+class StackedCommittee(Committee):
+    """Of members that can also be evaluated all at once, where they read knots."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        """members: of one number of knots.
+
+        Raises:
+            ValueError: if a part of them cannot be stacked, or differs.
+        """
+        super().__init__(members)
+        self.stacked: Any = stack(members)
+
+    @torch.jit.export
+    def member_energies(
+        self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
+    ) -> Tensor:
+        """Energies of all members, (n_local, n_members) float64 eV.
+
+        Where edge_vec is (n_members, n_edges, 3), the same for each, its gradient has those of the
+        members one by one, else that of their sum.
+        """
+        return self.stacked(types, edge_index, edge_vec, n_local)
+
+    @torch.jit.export
+    def tabulate(self, single: bool) -> None:
+        for member in self.members:
+            member.tabulate(single)
+        self.stacked.tabulate(single)
 
 
 def members_of(model: nn.Module) -> list[nn.Module]:

@@ -1,12 +1,15 @@
 """Dense layers with biases, for networks that need not vanish with their input."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from e3md import ops
 from e3md.model.config import Activation
 from e3md.model.radial import SILU_GAIN
+from e3md.model.stacking import SideBySide
 
 GAINS: dict[Activation, float] = {  # 1/sqrt(E[f²]) over N(0, 1)
     "shifted_softplus": 1.8755962561350425,
@@ -38,7 +41,7 @@ class Dense(nn.Module):
         super().__init__()
         self.shifted = activation == "shifted_softplus"
         self.gain = GAINS[activation]
-        self.layers = nn.ModuleList(
+        self.layers: Any = nn.ModuleList(
             DenseLayer(n_in, n_out) for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)
         )
 
@@ -49,6 +52,17 @@ class Dense(nn.Module):
                 x = self._activate(x) * self.gain
             x = layer(x)
         return x
+
+    def jets(self, x: Tensor) -> Tensor:
+        """As forward, with two derivatives carried along: (3, n, widths[0]) -> (3, n, widths[-1])."""
+        for n, layer in enumerate(self.layers):
+            if n > 0:
+                x = ops.activation_jets(x, self.shifted) * self.gain
+            bias = torch.nn.functional.pad(layer.bias[None, None], (0, 0, 0, 0, 0, 2))
+            x = x @ (layer.weight * layer.scale) + bias
+        return x
+
+    stacked = staticmethod(SideBySide)
 
     def _activate(self, x: Tensor) -> Tensor:
         if self.shifted:

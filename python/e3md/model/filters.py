@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from e3md.model.config import Activation, FilterConfig
 from e3md.model.dense import Dense
 from e3md.model.radial import GaussianBasis, PolynomialEnvelope, SineBasis
+from e3md.model.stacking import SideBySide
 
 
 class CosineCutoff(nn.Module):
@@ -77,3 +78,12 @@ class FilterNetwork(nn.Module):
         """radial: (n_edges, n_basis + 1) -> (n_edges, widths[-1])."""
         basis, envelope = radial.narrow(1, 0, self.n_basis), radial.narrow(1, self.n_basis, 1)
         return self.network(basis) * envelope
+
+    def jets(self, radial: Tensor) -> Tensor:
+        """As forward, with two derivatives carried along: (3, n, n_basis + 1) -> (3, n, widths[-1])."""
+        basis, u = radial.narrow(2, 0, self.n_basis), radial.narrow(2, self.n_basis, 1)
+        w = self.network.jets(basis)
+        second = w[2] * u[0] + 2 * w[1] * u[1] + w[0] * u[2]
+        return torch.stack([w[0] * u[0], w[1] * u[0] + w[0] * u[1], second])
+
+    stacked = staticmethod(SideBySide)

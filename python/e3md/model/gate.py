@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from e3md.model.layout import Layout
 from e3md.model.radial import SILU_GAIN
+from e3md.model.stacking import every_member
 
 TANH_GAIN = 1.592537419722830  # 1/sqrt(E[tanh²]) over N(0, 1)
 
@@ -58,3 +59,5 @@ class Gate(nn.Module):
             out.append((block * even.narrow(1, gate, channels)[:, None, :]).flatten(1))
             gate += channels
         return torch.cat(out, dim=1)
+
+    stacked = staticmethod(every_member)

@@ -28,6 +28,22 @@ class SphericalHarmonics(nn.Module):
                 harmonics.append(y)
         return torch.cat(harmonics, dim=1)
 
+    def terms(self) -> tuple[Tensor, Tensor]:
+        """The recursion as a list: column, lower column and component (n, 3); coefficients (n,)."""
+        index: list[tuple[int, int, int]] = []
+        value: list[float] = []
+        if self.l_max > 0:
+            index += [(1 + m, 0, m) for m in range(3)]
+            value += [3.0**0.5] * 3
+        for degree, coupling in enumerate(self.couplings, start=1):
+            tensor = coupling.detach().double().view(2 * degree + 1, 3, 2 * degree + 3)
+            for low, component, high in torch.nonzero(tensor.abs() > 1e-12).tolist():
+                index.append(((degree + 1) ** 2 + high, degree**2 + low, component))
+                value.append(float(tensor[low, component, high]))
+        return torch.tensor(index, dtype=torch.int64).view(-1, 3), torch.tensor(
+            value, dtype=torch.float64
+        )
+
 
 def _coupling(degree: int) -> Tensor:
     """(3(2l+1), 2l+3) matrix that takes Y_l ⊗ r̂ to Y_{l+1}, scale and sign fixed at one direction."""

@@ -1,7 +1,8 @@
 """Linear maps between irreps: channels mix, the components m of an irrep do not."""
 
+import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
 from e3md import ops
+from e3md.model.alike import check_alike
 from e3md.model.layout import Block, Layout
 
 
@@ -59,11 +61,20 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (n, dim_in) -> (n, dim_out)."""
-        weights: list[Tensor] = []
+        return ops.irreps_linear(x, self.weights(), self.scales, self.places, self.dim_out)
+
+    def weights(self) -> list[Tensor]:
+        """Every W, in the order of `places`."""
+        found: list[Tensor] = []
         for block in self.blocks:
             if hasattr(block, "weight"):
-                weights.append(block.weight)
-        return ops.irreps_linear(x, weights, self.scales, self.places, self.dim_out)
+                found.append(block.weight)
+        return found
+
+    @staticmethod
+    def stacked(members: Sequence["Linear"]) -> "Linear":
+        blocks = [block for member in members for block in member.blocks]
+        return _stacked(members, "blocks", nn.ModuleList(blocks))
 
 
 class SpeciesLinear(nn.Module):
@@ -87,3 +98,25 @@ class SpeciesLinear(nn.Module):
         """x: (n, dim_in), types: (n,) int64 -> (n, dim_out)."""
         weights = [weight for weight in self.weights]
         return ops.irreps_linear(x, weights, self.scales, self.places, self.dim_out, False, types)
+
+    @staticmethod
+    def stacked(members: Sequence["SpeciesLinear"]) -> "SpeciesLinear":
+        weights = [weight for member in members for weight in member.weights]
+        return _stacked(members, "weights", nn.ParameterList(weights))
+
+
+def _stacked(members: Sequence[Any], name: str, weights: nn.Module) -> Any:
+    """The first member with the weights of all, each moved to its columns."""
+    check_alike(members, stacked=("scales",))
+    one = members[0]
+    stacked = copy.copy(one)
+    stacked._modules = {name: weights}
+    shift = [one.dim_in, 0, one.dim_out] * len(one.scales)
+    stacked.places = [
+        place + k * step
+        for k, member in enumerate(members)
+        for place, step in zip(member.places, shift, strict=True)
+    ]
+    stacked.scales = [scale for member in members for scale in member.scales]
+    stacked.dim_in, stacked.dim_out = len(members) * one.dim_in, len(members) * one.dim_out
+    return stacked

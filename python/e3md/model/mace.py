@@ -1,5 +1,8 @@
 """MACE (Batatia et al., NeurIPS 2022, arXiv:2206.07697)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from e3nn.o3 import Irreps
 from torch import Tensor, nn
@@ -7,18 +10,22 @@ from torch import Tensor, nn
 from e3md import ops
 from e3md.data.statistics import Statistics
 from e3md.graph import Edges
+from e3md.model.alike import check_alike
+from e3md.model.architecture import Architecture, InteractionLayer
 from e3md.model.config import MACEConfig
-from e3md.model.convolution import EdgeConvolution
-from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
+from e3md.model.convolution import EdgeConvolution, channelwise
+from e3md.model.embedding import EdgeEmbedding
 from e3md.model.layout import Layout, harmonics_irreps
 from e3md.model.linear import Linear, SpeciesLinear
+from e3md.model.path_table import Path, PathTable, padded_width
 from e3md.model.product import SymmetricContraction
 from e3md.model.radial import MLP, AgnesiBessel, BesselBasis, PolynomialEnvelope
-from e3md.model.reference import ReferenceEnergy
+from e3md.model.splines import MAX_COLUMNS, SplineConvolution
+from e3md.model.stacking import every_member, stack_parts
 from e3md.model.zbl import ZBL, radii_of
 
 
-class MACELayer(nn.Module):
+class MACELayer(InteractionLayer):
     """h -> linear(contraction(A)) [+ self-connection(h)], A = [M_z] linear(convolution(linear(h)))/n.
 
     n is the mean number of neighbors, or 1 + Σ_j tanh(ρ(r_ij)²), a density of the neighborhood.
@@ -27,7 +34,7 @@ class MACELayer(nn.Module):
 
     def __init__(
         self, irreps_in: Irreps, irreps_out: Irreps, config: MACEConfig,
-        statistics: Statistics, first: bool,
+        statistics: Statistics, embedding: EdgeEmbedding, first: bool,
     ) -> None:  # fmt: skip
         super().__init__()
         self.first = first
@@ -36,14 +43,15 @@ class MACELayer(nn.Module):
         channels = max(mul for mul, _ in Irreps(config.hidden_irreps))
         harmonics = harmonics_irreps(config.l_max)
         irreps_a = Irreps([(channels, ir) for _, ir in harmonics])
-        self.irreps_a = str(irreps_a)
         irreps_b = Irreps([(channels, ir) for _, ir in irreps_out])
         self.linear_up = Linear(irreps_in, irreps_in)
-        self.convolution = EdgeConvolution(irreps_in, harmonics, irreps_a)
-        widths = [config.n_bessel, *config.radial_hidden, self.convolution.n_weights]
-        self.radial_network = MLP(widths)
+        paths, irreps_mid = channelwise(irreps_in, harmonics, irreps_a)
+        network = MLP([config.n_bessel, *config.radial_hidden, paths.n_weights])
+        self.convolution = EdgeConvolution(paths, network, embedding.splines)
+        self.irreps_mid = str(irreps_mid)
         self.density = MLP([config.n_bessel, 1]) if kind.startswith("density") else None
-        self.linear_a = Linear(self.convolution.irreps_out, irreps_a)
+        self.linear_a = Linear(irreps_mid, irreps_a)
+        self.merged = merged(paths, self.linear_a, embedding) if first else None
         self.residual = kind.endswith("residual")
         self.species_map = SpeciesLinear(
             n_species, *((irreps_in, irreps_out) if self.residual else (irreps_a, irreps_a))
@@ -54,23 +62,129 @@ class MACELayer(nn.Module):
 
     def forward(self, h: Tensor, edges: Edges, n_local: int) -> Tensor:
         """h: (n_nodes, dim_in) in the first layer, else (n_local, dim_in) -> (n_local, dim_out)."""
-        up = self.linear_up(h) * self.norm
-        if not self.first:
-            up = ops.ghost_exchange(up, edges.types.shape[0])
-        message = self.convolution(up, edges, self.radial_network(edges.radial), n_local)
+        a = self._neighborhood(h, edges, n_local)
         if self.density is not None:
-            message = message / self._densities(self.density(edges.radial), edges, n_local)
-        a = self.linear_a(message)
+            a = a / self._densities(self.density(edges.radial), edges, n_local)
         local_types = edges.types.narrow(0, 0, n_local)
         if not self.residual:
             return self.linear_b(self.contraction(self.species_map(a, local_types), local_types))
         kept = self.species_map(h.narrow(0, 0, n_local), local_types)
         return self.linear_b(self.contraction(a, local_types)) + kept
 
+    def _neighborhood(self, h: Tensor, edges: Edges, n_local: int) -> Tensor:
+        """linear(convolution(linear(h))), (n_local, dim of A)."""
+        if self.merged is not None:  # noqa: SIM102 (decided when TorchScript compiles)
+            if self.merged.splines.knots.shape[0] > 0:
+                return self.merged(edges, n_local)
+        up = self.linear_up(h) * self.norm
+        if not self.first:
+            up = ops.ghost_exchange(up, edges.types.shape[0])
+        return self.linear_a(self.convolution(up, edges, n_local))
+
+    def tabulate(self, r: Tensor, jets: Tensor, species: Tensor) -> None:
+        """As that of any layer; of the first, with the linear maps in the tables if these are small."""
+        if self.merged is None:
+            self.convolution.tabulate(r, jets)
+        else:
+            radial = self.convolution.network.jets(jets)
+            up = self.linear_up(species) * self.norm
+            self.merged.tabulate(r, radial, up, self.linear_a.weights())
+
+    def table_sizes(self) -> tuple[int, int]:
+        if self.merged is None:
+            return super().table_sizes()
+        return self.merged.splines.n_tables, self.merged.n_columns
+
+    @staticmethod
+    def stacked(members: Sequence["MACELayer"]) -> Any:
+        if any(member.density is not None for member in members):
+            raise ValueError("layers with a density cannot be stacked")
+        return stack_parts(members)
+
     def _densities(self, rho: Tensor, edges: Edges, n_local: int) -> Tensor:
         """n of each local atom, (n_local, 1), from ρ (n_edges, 1)."""
         sums = torch.zeros(n_local, 1, dtype=rho.dtype, device=rho.device)
         return 1.0 + sums.index_add(0, edges.edge_index[0], torch.tanh(rho.square()))
+
+
+class MergedConvolution(nn.Module):
+    """What the first layer allows: its features are species, so linear maps go into the tables.
+
+    A_i[l m, d] = Σ_j Y_lm(r̂_ij) Σ_c W_l[c, d] R_lc(r_ij) u_c(z_j): the sum over c is a function of
+    the distance and of the neighbor's species.
+    """
+
+    sources: Tensor
+    places: list[int]
+    scales: list[float]
+
+    def __init__(
+        self, splines: SplineConvolution, sources: Tensor, places: list[int], scales: list[float]
+    ) -> None:
+        """Build.
+
+        Args:
+            splines: from columns of the tables to A, without features.
+            sources: (n_weights,) the channel of u that each radial weight is multiplied by.
+            places, scales: of each W_l, from radial weights to columns, see `ops.irreps_linear`.
+        """
+        super().__init__()
+        self.splines = splines
+        self.n_columns = splines.table.n_weights
+        self.places, self.scales = places, scales
+        self.register_buffer("sources", sources, persistent=False)
+
+    def forward(self, edges: Edges, n_local: int) -> Tensor:
+        """(n_local, dim of A)."""
+        nothing = edges.edge_vec.new_empty(edges.types.shape[0], 0)
+        return self.splines(nothing, edges, self.splines.knots, n_local)
+
+    def tabulate(self, r: Tensor, radial: Tensor, up: Tensor, weights: list[Tensor]) -> None:
+        """Keep knots at r (n_knots,).
+
+        radial: (3, n · n_knots, n_weights) of n pairs of species, or of 1 for all; up: (n_species, C).
+        """
+        n_tables = self.splines.n_tables
+        neighbor = torch.remainder(torch.arange(n_tables, device=r.device), up.shape[0])
+        factors = up.index_select(0, neighbor).index_select(1, self.sources)
+        mixed = radial.unflatten(1, (-1, r.shape[0])) * factors[:, None]
+        rows = mixed.reshape(-1, mixed.shape[3])
+        columns = ops.irreps_linear(rows, weights, self.scales, self.places, self.n_columns)
+        self.splines.keep(r, columns.view(3, n_tables, r.shape[0], self.n_columns))
+
+    @staticmethod
+    def stacked(members: Sequence["MergedConvolution"]) -> "MergedConvolution":
+        check_alike(members)
+        check_alike([member.splines for member in members])
+        one, n = members[0], len(members)
+        n_channels = int(one.sources.max()) + 1
+        shift = [len(one.sources), 0, one.n_columns] * len(one.scales)
+        return MergedConvolution(
+            one.splines.with_table(one.splines.table.side_by_side(n)),
+            torch.cat([one.sources + k * n_channels for k in range(n)]),
+            [p + k * s for k in range(n) for p, s in zip(one.places, shift, strict=True)],
+            one.scales * n,
+        )
+
+
+def merged(paths: PathTable, linear: Linear, embedding: EdgeEmbedding) -> MergedConvolution | None:
+    """Of a first layer with these paths and this map after them; None if its tables were large."""
+    found: list[Path] = []
+    places: list[int] = []
+    n_columns = 0
+    for path, out_offset, weight in zip(
+        paths.paths, linear.places[2::3], linear.weights(), strict=True
+    ):
+        c_out = weight.shape[1]
+        found.append(Path(0, 0, path.sh_offset, out_offset, c_out, n_columns, c_out, path.terms))
+        places += [path.weight_offset, 1, n_columns]
+        n_columns += padded_width(c_out)
+    table = PathTable(tuple(found), 0, n_columns, linear.dim_out)
+    splines = embedding.splines(table, by_neighbor=True)
+    if splines.n_tables * n_columns > MAX_COLUMNS:
+        return None
+    sources = torch.cat([torch.arange(path.mul) for path in paths.paths])
+    return MergedConvolution(splines, sources, places, linear.scales)
 
 
 class Columns(nn.Module):
@@ -83,12 +197,13 @@ class Columns(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         return h.narrow(1, self.first, self.n)
 
+    stacked = staticmethod(every_member)
 
-class MACE(nn.Module):
+
+class MACE(Architecture):
     """Interaction layers; every layer's scalars contribute to the energy."""
 
     def __init__(self, config: MACEConfig, statistics: Statistics) -> None:
-        super().__init__()
         hidden = Layout(config.hidden_irreps)
         scalars = Irreps(f"{hidden.n_scalars}x0e")
         even = next(block for block in hidden.blocks if block.irrep == Irreps("0e")[0].ir)
@@ -99,14 +214,15 @@ class MACE(nn.Module):
         )
         agnesi = config.distance_transform == "agnesi"
         radial = AgnesiBessel(bessel, radii_of(statistics.species)) if agnesi else bessel
-        self.edge_embedding = EdgeEmbedding(radial, config.l_max, len(statistics.species))
-        self.species_embedding = SpeciesEmbedding(len(statistics.species), hidden.n_scalars)
+        embedding = EdgeEmbedding(radial, config.cutoff, config.l_max, len(statistics.species))
+        zbl = ZBL(statistics.species, config.cutoff, config.envelope_power) if config.zbl else None
+        super().__init__(embedding, hidden.n_scalars, statistics, zbl)
         inputs = [scalars] + [hidden.irreps] * (config.n_layers - 1)
         outputs = [hidden.irreps] * (config.n_layers - 1) + [scalars]
         offsets = [even.offset] * (config.n_layers - 1) + [0]
         self.invariants = nn.ModuleList(Columns(offset, hidden.n_scalars) for offset in offsets)
         self.layers = nn.ModuleList(
-            MACELayer(source, target, config, statistics, first=n == 0)
+            MACELayer(source, target, config, statistics, embedding, first=n == 0)
             for n, (source, target) in enumerate(zip(inputs, outputs, strict=True))
         )
         self.readouts = nn.ModuleList(
@@ -114,37 +230,25 @@ class MACE(nn.Module):
         )
         self.readouts.append(MLP([hidden.n_scalars, config.readout_hidden, 1]))
         self.exchange_width = hidden.dim if config.n_layers > 1 else 0
-        self.reference = ReferenceEnergy(statistics)
-        self.zbl = (
-            ZBL(statistics.species, config.cutoff, config.envelope_power) if config.zbl else None
-        )
-
-    def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
-        """Energies of the local atoms, (n_local,) float64 eV; see build_model."""
-        scalars = self._scalars(types, edge_index, edge_vec, n_local)
-        found: list[Tensor] = []
-        for n, readout in enumerate(self.readouts):
-            found.append(readout(scalars[n]))
-        network = torch.stack(found).sum(0)
-        energies = self.reference(network.squeeze(1), types.narrow(0, 0, n_local))
-        if self.zbl is not None:
-            energies = energies + self.zbl(types, edge_index, edge_vec, n_local)
-        return energies
+        self.reads_basis = any(layer.density is not None for layer in self.layers)
 
     @torch.jit.export
     def descriptors(
         self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
     ) -> Tensor:
         """Scalars of all layers, (n_local, n_layers · channels)."""
-        return torch.cat(self._scalars(types, edge_index, edge_vec, n_local), dim=1)
-
-    def _scalars(
-        self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
-    ) -> list[Tensor]:
         edges = self.edge_embedding(types, edge_index, edge_vec)
         h = self.species_embedding(types)
         scalars: list[Tensor] = []
         for layer, invariants in zip(self.layers, self.invariants):  # noqa: B905
             h = layer(h, edges, n_local)
             scalars.append(invariants(h))
-        return scalars
+        return torch.cat(scalars, dim=1)
+
+    def outcome(self, h: Tensor) -> Tensor:
+        """The sum over the layers."""
+        width = h.shape[1] // len(self.readouts)
+        found: list[Tensor] = []
+        for n, readout in enumerate(self.readouts):
+            found.append(readout(h.narrow(1, n * width, width)))
+        return torch.stack(found).sum(0)

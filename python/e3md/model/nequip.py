@@ -9,36 +9,37 @@ from torch import Tensor, nn
 from e3md import ops
 from e3md.data.statistics import Statistics
 from e3md.graph import Edges
+from e3md.model.architecture import Architecture, InteractionLayer
 from e3md.model.config import NequIPConfig
-from e3md.model.convolution import EdgeConvolution, reachable
-from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
+from e3md.model.convolution import EdgeConvolution, channelwise, reachable
+from e3md.model.embedding import EdgeEmbedding
 from e3md.model.gate import Gate
 from e3md.model.layout import harmonics_irreps
 from e3md.model.linear import Linear, SpeciesLinear
 from e3md.model.norm import RMSNorm
 from e3md.model.radial import MLP, BesselBasis, PairBessel, PolynomialEnvelope, XPLOREnvelope
-from e3md.model.reference import ReferenceEnergy
 from e3md.model.zbl import ZBL
 
 
-class NequIPLayer(nn.Module):
+class NequIPLayer(InteractionLayer):
     """h -> gate([norm](linear(convolution(linear(h))) [+ self-connection(h)]))."""
 
     norms: Tensor  # (n_species, 1), 1/sqrt(n̄) of what each species sends
 
     def __init__(
         self, irreps_in: Irreps, irreps_out: Irreps, config: NequIPConfig,
-        statistics: Statistics, first: bool,
+        statistics: Statistics, embedding: EdgeEmbedding, first: bool,
     ) -> None:  # fmt: skip
         super().__init__()
         self.first = first
         self.gate = Gate(irreps_out)
         gated = self.gate.irreps_in
         self.linear_up = Linear(irreps_in, irreps_in)
-        self.convolution = EdgeConvolution(irreps_in, harmonics_of(config), gated)
-        widths = [config.n_bessel, *config.radial_hidden, self.convolution.n_weights]
-        self.radial_network = MLP(widths)
-        self.linear_down = Linear(self.convolution.irreps_out, gated)
+        paths, irreps_mid = channelwise(irreps_in, harmonics_of(config), gated)
+        network = MLP([config.n_bessel, *config.radial_hidden, paths.n_weights])
+        self.convolution = EdgeConvolution(paths, network, embedding.splines)
+        self.irreps_mid = str(irreps_mid)
+        self.linear_down = Linear(irreps_mid, gated)
         n_species = len(statistics.species)
         kind = "none" if first and not config.first_self_connection else config.self_connection
         self.shared_connection = Linear(irreps_in, gated) if kind == "shared" else None
@@ -54,8 +55,7 @@ class NequIPLayer(nn.Module):
         up = self.linear_up(h) * self.norms[edges.types.narrow(0, 0, h.shape[0])]
         if not self.first:
             up = ops.ghost_exchange(up, edges.types.shape[0])
-        weights = self.radial_network(edges.radial)
-        out = self.linear_down(self.convolution(up, edges, weights, n_local))
+        out = self.linear_down(self.convolution(up, edges, n_local))
         if self.self_connection is not None:
             out = out + self.self_connection(
                 h.narrow(0, 0, n_local), edges.types.narrow(0, 0, n_local)
@@ -67,52 +67,31 @@ class NequIPLayer(nn.Module):
         return self.gate(out)
 
 
-class NequIP(nn.Module):
+class NequIP(Architecture):
     """Interaction layers, then the energy from the last layer's scalars."""
 
     def __init__(self, config: NequIPConfig, statistics: Statistics) -> None:
-        super().__init__()
         bessel = BesselBasis(config.cutoff, config.n_bessel, _envelope(config))
         pairs = (config.cutoff, statistics.species, config.pair_cutoffs)
         radial = PairBessel(bessel, *pairs) if config.pair_cutoffs else bessel
-        self.edge_embedding = EdgeEmbedding(
-            radial, config.l_max, len(statistics.species), config.solid_harmonics
+        embedding = EdgeEmbedding(
+            radial, config.cutoff, config.l_max, len(statistics.species), config.solid_harmonics
         )
         hidden = hidden_irreps(config)
         n_scalars = hidden.count("0e")
         n_embedded = config.embedding_channels or n_scalars
-        self.species_embedding = SpeciesEmbedding(len(statistics.species), n_embedded)
+        zbl = ZBL(statistics.species, config.cutoff) if config.zbl else None
+        super().__init__(embedding, n_embedded, statistics, zbl)
         wanted = [hidden] * (config.n_layers - 1) + [Irreps(f"{n_scalars}x0e")]
         irreps, layers, widths = Irreps(f"{n_embedded}x0e"), [], [0]
         for n, hidden in enumerate(wanted):
             target = reachable(irreps, harmonics_of(config), hidden)
-            layers.append(NequIPLayer(irreps, target, config, statistics, first=n == 0))
+            layers.append(NequIPLayer(irreps, target, config, statistics, embedding, first=n == 0))
             irreps = target
             widths.append(target.dim)
         self.layers = nn.ModuleList(layers)
         self.exchange_width = max(widths[:-1])
         self.readout = MLP([n_scalars, *config.readout_hidden, 1])
-        self.reference = ReferenceEnergy(statistics)
-        self.zbl = ZBL(statistics.species, config.cutoff) if config.zbl else None
-
-    def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
-        """Energies of the local atoms, (n_local,) float64 eV; see E3Model in model/build.py."""
-        h = self.descriptors(types, edge_index, edge_vec, n_local)
-        energies = self.reference(self.readout(h).squeeze(1), types.narrow(0, 0, n_local))
-        if self.zbl is not None:
-            energies = energies + self.zbl(types, edge_index, edge_vec, n_local)
-        return energies
-
-    @torch.jit.export
-    def descriptors(
-        self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
-    ) -> Tensor:
-        """Scalars of the last layer, (n_local, n_scalars)."""
-        edges = self.edge_embedding(types, edge_index, edge_vec)
-        h = self.species_embedding(types)
-        for layer in self.layers:
-            h = layer(h, edges, n_local)
-        return h
 
 
 def hidden_irreps(config: NequIPConfig) -> Irreps:

@@ -5,6 +5,7 @@ from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
 from e3md.model.layout import Layout
+from e3md.model.stacking import SideBySide
 
 
 class RMSNorm(nn.Module):
@@ -33,3 +34,5 @@ class RMSNorm(nn.Module):
         """x: (n, dim) -> (n, dim)."""
         scale = torch.rsqrt(x.square() @ self.share + self.epsilon)
         return x * self.weight.index_select(0, self.channel) * scale[:, None]
+
+    stacked = staticmethod(SideBySide)

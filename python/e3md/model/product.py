@@ -5,6 +5,7 @@ B_i[LM, c] = Σ_ν Σ_η W^ν_{z_i, η c} Σ_{m1..mν} U^{LM}_{η, m1..mν} Π_k
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, permutations
 from typing import Any
@@ -14,6 +15,7 @@ from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
 from e3md import ops
+from e3md.model.alike import check_alike
 from e3md.model.couplings import coupling_tensors
 from e3md.model.layout import Layout
 
@@ -84,6 +86,33 @@ class SymmetricContraction(nn.Module):
         tables = [self.terms, self.entries, self.product_value]
         a = a.view(a.shape[0], self.dim_lm, self.channels)
         return ops.symmetric_contraction(a, types, weights, tables, self.n_rows).flatten(1)
+
+    @staticmethod
+    def stacked(members: Sequence["SymmetricContraction"]) -> "StackedContraction":
+        check_alike(members)
+        return StackedContraction(members)
+
+
+class StackedContraction(nn.Module):
+    """A contraction over as many species as there are pairs of a species and a member."""
+
+    def __init__(self, members: Sequence[SymmetricContraction]) -> None:
+        super().__init__()
+        self.one = members[0]
+        self.n_members = len(members)
+        orders = zip(*([o.weight for o in member.orders] for member in members), strict=True)
+        self.weights: Any = nn.ModuleList(nn.ParameterList(weights) for weights in orders)
+
+    def forward(self, a: Tensor, types: Tensor) -> Tensor:
+        """a: (n, n_members · dim_in), types: (n,) int64 -> (n, n_members · dim_out)."""
+        member = torch.arange(self.n_members, device=types.device)
+        kinds = (types[:, None] * self.n_members + member).flatten()
+        weights: list[Tensor] = []
+        for order in self.weights:
+            weights.append(torch.stack([w for w in order], dim=1).flatten(0, 1))
+        rows = a.reshape(a.shape[0] * self.n_members, a.shape[1] // self.n_members)
+        found = self.one.contract(rows, kinds, weights)
+        return found.view(a.shape[0], found.shape[1] * self.n_members)
 
 
 class OrderWeights(nn.Module):

@@ -5,6 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from e3md import ops
+from e3md.model.stacking import SideBySide
+
 SILU_GAIN = 1.6765324703310913  # 1/sqrt(E[silu²]) over N(0, 1): unit variance in the network
 
 
@@ -69,6 +72,7 @@ class AgnesiBessel(nn.Module):
     envelope is that of r.
     """
 
+    of_pairs = True
     half_bonds: Tensor
     shape: Tensor
 
@@ -92,6 +96,7 @@ class AgnesiBessel(nn.Module):
 class PairBessel(nn.Module):
     """A Bessel basis with a cutoff of its own for each ordered pair of species."""
 
+    of_pairs = True
     stretch: Tensor
 
     def __init__(
@@ -164,3 +169,15 @@ class MLP(nn.Module):
                 x = torch.nn.functional.silu(x) * self.gain
             x = x @ (weight / math.sqrt(weight.shape[0]))
         return x
+
+    def jets(self, x: Tensor) -> Tensor:
+        """As forward, with two derivatives carried along: (3, n, widths[0]) -> (3, n, widths[-1])."""
+        for layer, weight in enumerate(self.weights):
+            scale = 1.0 / math.sqrt(weight.shape[0])
+            if layer > 0:
+                x = ops.activation_jets(x, False)
+                scale = scale * self.gain
+            x = x @ (weight * scale)
+        return x
+
+    stacked = staticmethod(SideBySide)

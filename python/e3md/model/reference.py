@@ -1,9 +1,12 @@
 """From the network's output to an energy: scale, shift, and isolated-atom energies, in double."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from e3md.data.statistics import Statistics
+from e3md.model.alike import check_alike
 
 
 class ReferenceEnergy(nn.Module):
@@ -21,3 +24,23 @@ class ReferenceEnergy(nn.Module):
     def forward(self, network: Tensor, types: Tensor) -> Tensor:
         """network: (n,) any dtype; types: (n,) int64 -> (n,) float64 eV."""
         return network.double() * self.scale[types] + self.offset[types]
+
+    @staticmethod
+    def stacked(members: Sequence["ReferenceEnergy"]) -> "StackedReference":
+        check_alike(members, sizes_only=True)
+        return StackedReference(members)
+
+
+class StackedReference(nn.Module):
+    """Every member's scale and shift."""
+
+    def __init__(self, members: Sequence[ReferenceEnergy]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, network: Tensor, types: Tensor) -> Tensor:
+        """network: (n, n_members) -> (n, n_members) float64 eV."""
+        parts: list[Tensor] = []
+        for k, member in enumerate(self.members):
+            parts.append(member(network.select(1, k), types))
+        return torch.stack(parts, dim=1)

@@ -2,35 +2,37 @@
 
 import math
 
-import torch
 from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
 from e3md import ops
 from e3md.data.statistics import Statistics
 from e3md.graph import Edges
+from e3md.model.architecture import Architecture, InteractionLayer
 from e3md.model.config import SchNetConfig
-from e3md.model.convolution import EdgeConvolution
+from e3md.model.convolution import EdgeConvolution, channelwise
 from e3md.model.dense import Dense
-from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
+from e3md.model.embedding import EdgeEmbedding
 from e3md.model.filters import FilterBasis, FilterNetwork
 from e3md.model.layout import harmonics_irreps
 from e3md.model.linear import Linear
-from e3md.model.reference import ReferenceEnergy
 from e3md.model.zbl import ZBL
 
 
-class SchNetLayer(nn.Module):
+class SchNetLayer(InteractionLayer):
     """h_i -> h_i + network(Σ_j W(r_ij) ∘ linear(h_j)), channel by channel."""
 
-    def __init__(self, config: SchNetConfig, statistics: Statistics, first: bool) -> None:
+    def __init__(
+        self, config: SchNetConfig, statistics: Statistics, embedding: EdgeEmbedding, first: bool
+    ) -> None:
         super().__init__()
         self.first = first
         n_filters = config.filter_channels or config.channels
         filtered = Irreps(f"{n_filters}x0e")
         self.linear = Linear(f"{config.channels}x0e", filtered)
-        self.filters = FilterNetwork([config.n_basis, n_filters, n_filters], config.activation)
-        self.convolution = EdgeConvolution(filtered, harmonics_irreps(0), filtered)
+        filters = FilterNetwork([config.n_basis, n_filters, n_filters], config.activation)
+        paths, _ = channelwise(filtered, harmonics_irreps(0), filtered)
+        self.convolution = EdgeConvolution(paths, filters, embedding.splines)
         self.network = Dense([n_filters, config.channels, config.channels], config.activation)
         self.norm = 1.0 / math.sqrt(statistics.avg_num_neighbors)
 
@@ -39,43 +41,22 @@ class SchNetLayer(nn.Module):
         sent = self.linear(h) * self.norm
         if not self.first:
             sent = ops.ghost_exchange(sent, edges.types.shape[0])
-        message = self.convolution(sent, edges, self.filters(edges.radial), n_local)
+        message = self.convolution(sent, edges, n_local)
         return h.narrow(0, 0, n_local) + self.network(message)
 
 
-class SchNet(nn.Module):
+class SchNet(Architecture):
     """Continuous-filter convolutions, then the energy from every atom's features."""
 
     def __init__(self, config: SchNetConfig, statistics: Statistics) -> None:
-        super().__init__()
-        n_species = len(statistics.species)
-        self.edge_embedding = EdgeEmbedding(FilterBasis(config), 0, n_species)
-        self.species_embedding = SpeciesEmbedding(n_species, config.channels)
+        basis, n_species = FilterBasis(config), len(statistics.species)
+        embedding = EdgeEmbedding(basis, config.cutoff, 0, n_species)
+        zbl = ZBL(statistics.species, config.cutoff) if config.zbl else None
+        super().__init__(embedding, config.channels, statistics, zbl)
         self.layers = nn.ModuleList(
-            SchNetLayer(config, statistics, first=n == 0) for n in range(config.n_layers)
+            SchNetLayer(config, statistics, embedding, first=n == 0) for n in range(config.n_layers)
         )
         n_filters = config.filter_channels or config.channels
         self.exchange_width = n_filters if config.n_layers > 1 else 0
         widths = [config.channels, *config.readout_hidden, 1]
         self.readout = Dense(widths, config.readout_activation)
-        self.reference = ReferenceEnergy(statistics)
-        self.zbl = ZBL(statistics.species, config.cutoff) if config.zbl else None
-
-    def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
-        """Energies of the local atoms, (n_local,) float64 eV; see build_model."""
-        h = self.descriptors(types, edge_index, edge_vec, n_local)
-        energies = self.reference(self.readout(h).squeeze(1), types.narrow(0, 0, n_local))
-        if self.zbl is not None:
-            energies = energies + self.zbl(types, edge_index, edge_vec, n_local)
-        return energies
-
-    @torch.jit.export
-    def descriptors(
-        self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
-    ) -> Tensor:
-        """Features of the last layer, (n_local, channels)."""
-        edges = self.edge_embedding(types, edge_index, edge_vec)
-        h = self.species_embedding(types)
-        for layer in self.layers:
-            h = layer(h, edges, n_local)
-        return h

@@ -8,17 +8,18 @@ from torch import Tensor, nn
 from e3md import ops
 from e3md.data.statistics import Statistics
 from e3md.graph import Edges
+from e3md.model.architecture import Architecture, InteractionLayer
 from e3md.model.config import SO3NetConfig
+from e3md.model.convolution import EdgeConvolution
 from e3md.model.dense import Dense, DenseLayer, GatedDense
-from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
+from e3md.model.embedding import EdgeEmbedding
 from e3md.model.filters import FilterBasis, FilterNetwork
 from e3md.model.radial import MLP
-from e3md.model.reference import ReferenceEnergy
-from e3md.model.tied import ChannelProduct, TiedConvolution
+from e3md.model.tied import ChannelProduct, tied
 from e3md.model.zbl import ZBL
 
 
-class SO3NetLayer(nn.Module):
+class SO3NetLayer(InteractionLayer):
     """h -> h + mix(gate(mix(m + m ⊗ mix(m)))), m the convolution of h.
 
     `mix` is one matrix over channels for all components; the gates of each degree and channel come
@@ -28,16 +29,17 @@ class SO3NetLayer(nn.Module):
     degrees: Tensor
 
     def __init__(
-        self, config: SO3NetConfig, statistics: Statistics, first: bool, last: bool
-    ) -> None:
+        self, config: SO3NetConfig, statistics: Statistics, embedding: EdgeEmbedding,
+        first: bool, last: bool,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.first = first
         self.channels = config.channels
         l_in = 0 if first else config.l_max
         l_out = 0 if last else config.l_max
-        n_weights = (config.l_max + 1) * config.channels
-        self.filters = FilterNetwork([config.n_basis, n_weights], "silu")
-        self.convolution = TiedConvolution(l_in, config.l_max, config.channels)
+        paths = tied(l_in, config.l_max, config.channels)
+        filters = FilterNetwork([config.n_basis, paths.n_weights], "silu")
+        self.convolution = EdgeConvolution(paths, filters, embedding.splines)
         self.mix_factor = MLP([config.channels, config.channels])
         self.product = ChannelProduct(config.l_max, l_out)
         self.mix_product = MLP([config.channels, config.channels])
@@ -51,7 +53,7 @@ class SO3NetLayer(nn.Module):
     def forward(self, h: Tensor, edges: Edges, n_local: int) -> Tensor:
         """h: (n_nodes, channels) in the first layer, else (n_local, dim) -> (n_local, dim_out)."""
         sent = h if self.first else ops.ghost_exchange(h, edges.types.shape[0])
-        message = self.convolution(sent, edges, self.filters(edges.radial), n_local) * self.norm
+        message = self.convolution(sent, edges, n_local) * self.norm
         m = message.unflatten(1, (-1, self.channels))
         y = m.narrow(1, 0, self.degrees.shape[0]) + self.product(m, self.mix_factor(m))
         y = self.mix_gated(self._gated(self.mix_product(y))).flatten(1)
@@ -65,40 +67,19 @@ class SO3NetLayer(nn.Module):
         return x * gates.index_select(1, self.degrees)
 
 
-class SO3Net(nn.Module):
+class SO3Net(Architecture):
     """SO(3)-equivariant convolutions, then the energy from the scalars."""
 
     def __init__(self, config: SO3NetConfig, statistics: Statistics) -> None:
-        super().__init__()
         n_species, n_last = len(statistics.species), config.n_layers - 1
-        self.edge_embedding = EdgeEmbedding(FilterBasis(config), config.l_max, n_species)
-        self.species_embedding = SpeciesEmbedding(n_species, config.channels)
+        embedding = EdgeEmbedding(FilterBasis(config), config.cutoff, config.l_max, n_species)
+        zbl = ZBL(statistics.species, config.cutoff) if config.zbl else None
+        super().__init__(embedding, config.channels, statistics, zbl)
         self.layers = nn.ModuleList(
-            SO3NetLayer(config, statistics, first=n == 0, last=n == n_last)
+            SO3NetLayer(config, statistics, embedding, first=n == 0, last=n == n_last)
             for n in range(config.n_layers)
         )
         self.exchange_width = (config.l_max + 1) ** 2 * config.channels if n_last else 0
         widths = [config.channels, *config.readout_hidden, 1]
         readout = GatedDense if config.gated_readout else Dense
         self.readout = readout(widths, config.readout_activation)
-        self.reference = ReferenceEnergy(statistics)
-        self.zbl = ZBL(statistics.species, config.cutoff) if config.zbl else None
-
-    def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
-        """Energies of the local atoms, (n_local,) float64 eV; see build_model."""
-        h = self.descriptors(types, edge_index, edge_vec, n_local)
-        energies = self.reference(self.readout(h).squeeze(1), types.narrow(0, 0, n_local))
-        if self.zbl is not None:
-            energies = energies + self.zbl(types, edge_index, edge_vec, n_local)
-        return energies
-
-    @torch.jit.export
-    def descriptors(
-        self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
-    ) -> Tensor:
-        """Scalars of the last layer, (n_local, channels)."""
-        edges = self.edge_embedding(types, edge_index, edge_vec)
-        h = self.species_embedding(types)
-        for layer in self.layers:
-            h = layer(h, edges, n_local)
-        return h

@@ -1,10 +1,13 @@
 """Screened nuclear repulsion at short range (Ziegler, Biersack, Littmark 1985)."""
 
+from collections.abc import Sequence
+
 import torch
 from ase.data import atomic_numbers, covalent_radii
 from ase.units import Bohr, Hartree
 from torch import Tensor, nn
 
+from e3md.model.alike import check_alike
 from e3md.model.radial import PolynomialEnvelope
 
 
@@ -59,3 +62,20 @@ class ZBL(nn.Module):
         pair = self.coulomb * z_i * z_j / r * phi * self.envelope(r / self.reach[t_i, t_j])
         energies = torch.zeros(n_local, dtype=torch.float64, device=r.device)
         return energies.index_add(0, edge_index[0], 0.5 * pair.double())
+
+    @staticmethod
+    def stacked(members: Sequence["ZBL"]) -> "StackedZBL":
+        check_alike(members, whole=True)
+        return StackedZBL(members[0])
+
+
+class StackedZBL(nn.Module):
+    """One repulsion added to every member; where edges are there once for each, their mean counts."""
+
+    def __init__(self, one: ZBL) -> None:
+        super().__init__()
+        self.one = one
+
+    def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
+        edges = edge_vec.mean(0) if edge_vec.dim() == 3 else edge_vec
+        return self.one(types, edge_index, edges, n_local)[:, None]

@@ -91,7 +91,7 @@ def _seconds(do: Callable, module: PotentialTraining, batch: Sample) -> float:
 def _learn(module: PotentialTraining, batch: Sample) -> None:
     """What a step computes, but for the update of the weights."""
     batch = module.transfer_batch_to_device(batch, module.device, 0)
-    prediction = predict(module.fast[0], batch.graph, create_graph=True)
+    prediction = predict(module.model, batch.graph, create_graph=True)
     value = loss(prediction, batch, module.config.loss, module.scale, count_terms(batch))
     gradients = torch.autograd.grad(value, list(module.learned), allow_unused=True)
     _wait_for(gradients[0])
@@ -101,7 +101,7 @@ def _compare(module: PotentialTraining, batch: Sample) -> None:
     """What validation computes."""
     batch = module.transfer_batch_to_device(batch, module.device, 0)
     with torch.enable_grad():
-        _wait_for(predict(module.fast[1], batch.graph).energy)
+        _wait_for(predict(module.average, batch.graph).energy)
 
 
 def _wait_for(value: torch.Tensor | None) -> None:

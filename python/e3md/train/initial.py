@@ -15,6 +15,7 @@ from e3md._core import read_metadata
 from e3md.data.dataset import Sample
 from e3md.data.statistics import Statistics, rank_note
 from e3md.model import ModelConfig, build_model
+from e3md.model.architecture import named_as_today
 from e3md.model_archive import load_module
 from e3md.train.config import ConfigError
 
@@ -91,12 +92,14 @@ def load_initial(path: Path) -> InitialModel:
         avg_num_neighbors=known["avg_num_neighbors"],
     )
     stored = load_module(str(path)).state_dict()
+    # those of 0.1.0 with tables hold the network twice
     trained = {name: t for name, t in stored.items() if name.startswith("source.")} or stored
+    weights = {name.removeprefix("source."): tensor for name, tensor in trained.items()}
     return InitialModel(
         path,
         adapter.validate_python({"arch": metadata["architecture"], **metadata["hyperparameters"]}),
         statistics,
-        {name.removeprefix("source."): tensor for name, tensor in trained.items()},
+        named_as_today(weights),
         metadata.get("training", {}).get("stress_learned"),
     )
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from e3md.data.dataset import Sample
 from e3md.derivatives import predict
-from e3md.fused.training import Reach, training_form
+from e3md.model.architecture import Architecture, Reach
 from e3md.train.config import TrainingConfig
 from e3md.train.loss import combine, count_terms, error_means, error_sums, loss, penalties
 
@@ -28,7 +28,7 @@ class PotentialTraining(lightning.LightningModule):
     usual_norm: Tensor  # () mean over the last steps, about NORM_MEMORY, of the gradient's norm
 
     def __init__(
-        self, model: nn.Module, config: TrainingConfig, scale: float, n_steps: int, reach: Reach
+        self, model: Architecture, config: TrainingConfig, scale: float, n_steps: int, reach: Reach
     ) -> None:
         super().__init__()
         self.model = model
@@ -40,8 +40,8 @@ class PotentialTraining(lightning.LightningModule):
         self.register_buffer("usual_norm", torch.zeros(()))
 
     def on_fit_start(self) -> None:
-        # in tuples, as they are the same weights once more and not submodules
-        self.fast = tuple(training_form(m, self.reach) for m in (self.model, self.average))
+        for model in (self.model, self.average):
+            model.learn(self.reach)
         self.learned = tuple(p for p in self.model.parameters() if p.requires_grad)
         pairs = zip(self.model.parameters(), self.average.parameters(), strict=True)
         self.averaged = tuple((own, mean) for own, mean in pairs if own.is_floating_point())
@@ -74,7 +74,7 @@ class PotentialTraining(lightning.LightningModule):
         return {f"train_{name}": float(value) for name, value in means.items()}
 
     def training_step(self, batch: Sample, _: int) -> Tensor:
-        prediction = predict(self.fast[0], batch.graph, create_graph=True)
+        prediction = predict(self.model, batch.graph, create_graph=True)
         own = count_terms(batch)
         with torch.no_grad():
             self.train_sums += torch.cat([error_sums(prediction, batch), own[:2]])
@@ -103,7 +103,7 @@ class PotentialTraining(lightning.LightningModule):
 
     def validation_step(self, batch: Sample, _: int) -> None:
         with torch.enable_grad():
-            prediction = predict(self.fast[1], batch.graph)
+            prediction = predict(self.average, batch.graph)
         found = penalties(prediction, batch, self.config.loss, self.scale)
         self.valid_sums += torch.cat([found, count_terms(batch), error_sums(prediction, batch)])
 

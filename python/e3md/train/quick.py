@@ -4,8 +4,8 @@ import torch
 from rich.console import Console
 
 from e3md.data.batches import BatchSize, Share, training_loader, validation_loader
-from e3md.fused.training import Reach
 from e3md.model import build_model
+from e3md.model.architecture import Reach
 from e3md.train.config import Config
 from e3md.train.forecast import time_epoch
 from e3md.train.module import PotentialTraining

@@ -12,15 +12,14 @@ from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
 from e3md.data.batches import BatchSize, Share, training_loader, validation_loader
 from e3md.errors import Errors, error_rows
 from e3md.export import FINISHED, UNFINISHED, TrainingRecord
 from e3md.files import remove_leftovers, write_text
-from e3md.fused.training import Reach
 from e3md.interrupts import Interrupted
 from e3md.model import build_model
+from e3md.model.architecture import Architecture, Reach
 from e3md.paths import expand
 from e3md.report.live import LivePage, guarded
 from e3md.report.run import PAGE, evaluate_sets, finished_page, write_run_page
@@ -219,7 +218,7 @@ def _check_device(device: str) -> None:
 
 
 def _fit(
-    model: nn.Module,
+    model: Architecture,
     data: TrainingData,
     config: Config,
     begun: Path | None,

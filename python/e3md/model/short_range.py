@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from e3md.fused import FusedModel
-from e3md.fused.training import Reach, training_form
+from e3md.model.architecture import Reach
 from e3md.model.build import set_dtype
 
 NEAREST = 0.02  # Å, below the first knot of all tables
@@ -58,15 +57,15 @@ class Dimers(NamedTuple):
     edge_vec: Tensor  # (n_atoms, 3) float64 Å, exact in float32
 
 
-def short_range(models: Sequence[FusedModel], cutoff: float, n_species: int) -> ShortRange:
+def short_range(models: Sequence[nn.Module], cutoff: float, n_species: int) -> ShortRange:
     """The largest errors of the models, of the members of a committee, as files are run."""
     dimers = make_dimers(cutoff, n_species)
     errors: dict[str, Tensor] = {}
     for model in models:
         for dtype in TOLERANCES:
             single = dtype == "float32"
-            working = copy.deepcopy(model).double()
-            exact = dimer_forces(working.source, dimers, torch.float64)
+            working: Any = copy.deepcopy(model).double()
+            exact = dimer_forces(working, dimers, torch.float64)
             working.tabulate(single)
             set_dtype(working, getattr(torch, dtype))
             found = dimer_forces(working, dimers, getattr(torch, dtype))
@@ -86,9 +85,10 @@ def learned(models: Sequence[nn.Module], reach: Reach, n_species: int) -> Learne
     errors = torch.zeros((), dtype=torch.float64)
     dimers = make_dimers(reach.cutoff, n_species)
     for model in models:
-        exact = copy.deepcopy(model).double()
-        forms = [exact, training_form(exact, reach)]
-        wanted, found = (dimer_forces(form, dimers, torch.float64) for form in forms)
+        working: Any = copy.deepcopy(model).double()
+        wanted = dimer_forces(working, dimers, torch.float64)
+        working.learn(reach)
+        found = dimer_forces(working, dimers, torch.float64)
         error = relative_errors(found, wanted, dimers.distance, reach.shortest)
         errors = torch.maximum(errors, error)
     beyond = dimers.distance >= reach.shortest

@@ -1,0 +1,151 @@
+"""What every architecture is: layers between an embedding of edges and species, and an energy."""
+
+import copy
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from e3md.data.statistics import Statistics
+from e3md.model.convolution import EdgeConvolution
+from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
+from e3md.model.radial import XPLOREnvelope
+from e3md.model.reference import ReferenceEnergy
+from e3md.model.stacking import stack_parts
+from e3md.model.zbl import ZBL
+
+SPACING = 0.05  # Å between the knots of training: forces to 1e-6 of the largest
+RADIAL_NETWORKS = (".radial_network.", ".filters.")  # of layers in 0.1.0
+
+
+class Reach(NamedTuple):
+    """Distances that a model meets in training."""
+
+    shortest: float  # Å, of the closest atoms; nearer, the first quintic goes on
+    cutoff: float  # Å
+
+
+class InteractionLayer(nn.Module):
+    """A layer around one convolution."""
+
+    if TYPE_CHECKING:  # TorchScript takes no annotation of a module
+        convolution: EdgeConvolution
+
+    def tabulate(self, r: Tensor, jets: Tensor, species: Tensor) -> None:
+        """Keep knots at r, see EdgeConvolution.tabulate; species: (n_species, channels) embedded."""
+        self.convolution.tabulate(r, jets)
+
+    def table_sizes(self) -> tuple[int, int]:
+        """Number of the tables of the layer, and of their columns."""
+        return self.convolution.splines.n_tables, len(self.convolution.columns)
+
+    stacked = staticmethod(stack_parts)
+
+
+class Architecture(nn.Module):
+    """An interatomic potential.
+
+    Every architecture has the same scriptable face:
+
+    - `forward(types, edge_index, edge_vec, n_local) -> (n_local,) float64 eV`, the energies of the
+      local atoms; types (n_nodes,) int64, edge_index (2, n_edges) int64 sorted by receiver,
+      edge_vec (n_edges, 3) in the dtype of the network, Å. Nodes beyond n_local are ghosts.
+    - `descriptors(...)` with the same arguments: (n_local, n_features) invariants.
+    - `tabulate(single)`: from now on convolutions read knots, if there are to be any (`n_knots`).
+    - `exchange_width`: the largest number of features `ghost_exchange` moves per atom.
+
+    The network computes in its dtype; reference energies, scale and shift stay in double.
+    """
+
+    n_knots: tuple[int, int]  # in float32 and float64; 0: networks are asked for every edge
+    reads_basis: bool  # beside the networks of the convolutions
+    if TYPE_CHECKING:  # TorchScript takes no annotation of a module
+        layers: Any
+        readout: Any
+
+    def __init__(
+        self, edge_embedding: EdgeEmbedding, channels: int, statistics: Statistics, zbl: ZBL | None
+    ) -> None:
+        """channels: scalars that stand for a species."""
+        super().__init__()
+        self.edge_embedding = edge_embedding
+        self.species_embedding = SpeciesEmbedding(len(statistics.species), channels)
+        self.reference = ReferenceEnergy(statistics)
+        self.zbl = zbl
+        self.n_knots = (0, 0)
+        self.exchange_width = 0
+        self.reads_basis = False
+
+    def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
+        """Energies of the local atoms, (n_local,) float64 eV."""
+        h = self.descriptors(types, edge_index, edge_vec, n_local)
+        energies = self.reference(self.outcome(h).squeeze(1), types.narrow(0, 0, n_local))
+        if self.zbl is not None:
+            energies = energies + self.zbl(types, edge_index, edge_vec, n_local)
+        return energies
+
+    @torch.jit.export
+    def descriptors(
+        self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int
+    ) -> Tensor:
+        """Features of the last layer, (n_local, n_features)."""
+        edges = self.edge_embedding(types, edge_index, edge_vec)
+        h = self.species_embedding(types)
+        for layer in self.layers:
+            h = layer(h, edges, n_local)
+        return h
+
+    def outcome(self, h: Tensor) -> Tensor:
+        """What the network says of each atom, (n_local, 1), from its descriptors."""
+        return self.readout(h)
+
+    @torch.jit.export
+    def tabulate(self, single: bool) -> None:
+        """Keep knots for a run in float32, or else float64; the module must be float64 now."""
+        n_knots = self.n_knots[0] if single else self.n_knots[1]
+        if n_knots > 0:
+            r = self.edge_embedding.knots(self.edge_embedding.first_knot, n_knots)
+            jets = self.edge_embedding.jets(r)
+            every = torch.arange(self.edge_embedding.n_species, device=r.device)
+            for layer in self.layers:
+                layer.tabulate(r, jets, self.species_embedding(every))
+            self.edge_embedding.give_only(self.reads_basis)
+
+    def learn(self, reach: Reach) -> None:
+        """From now on ask radial networks at knots only: faster to differentiate twice.
+
+        A batch has thousands of edges, which all ask the same functions of the distance. Energies
+        differ from those of the networks by the error of the splines. A loss on forces must be
+        differentiated with `backward(inputs=parameters)`. A model with XPLOR smoothing, which no
+        spline follows, stays as it is.
+        """
+        if any(isinstance(module, XPLOREnvelope) for module in self.edge_embedding.modules()):
+            return
+        exact = copy.deepcopy(self.edge_embedding).double()
+        first = 0.9 * min(reach.shortest, reach.cutoff)
+        r = exact.knots(first, math.ceil((reach.cutoff - first) / SPACING) + 1)
+        jets = exact.jets(r).to(self.species_embedding.weight.dtype)
+        for layer in self.layers:
+            layer.convolution.learn(r, jets)
+        self.edge_embedding.give_only(self.reads_basis)
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Also those of older files and checkpoints, which hold tables beside the weights."""
+        own = {name: state.pop(name) for name in [n for n in state if n.startswith(prefix)]}
+        kept = self.state_dict(prefix=prefix).keys()
+        made = {prefix + name for name, _ in self.named_buffers()} - kept
+        state.update({n: t for n, t in named_as_today(own).items() if n not in made})
+        super()._load_from_state_dict(state, prefix, *rest)
+
+    stacked = staticmethod(stack_parts)
+
+
+def named_as_today(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a file or checkpoint that may be of 0.1.0."""
+    found = {}
+    for name, tensor in weights.items():
+        for before in RADIAL_NETWORKS:
+            name = name.replace(before, ".convolution.network.")
+        found[name] = tensor
+    return found
