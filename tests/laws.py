@@ -9,6 +9,7 @@ from torch import nn
 from conftest import random_statistics, small_config
 from e3md.graph import AtomGraph
 from e3md.model import ModelConfig, build_model
+from e3md.model.architecture import Architecture, Reach
 from e3md.neighbors import atoms_to_graph
 
 SPECIES = ("Li", "P", "S")
@@ -59,7 +60,7 @@ CONFIGS: dict[str, ModelConfig] = {
 _built: dict[tuple[str, torch.dtype], nn.Module] = {}
 
 
-def build(config: ModelConfig, dtype: torch.dtype = torch.float64) -> nn.Module:
+def build(config: ModelConfig, dtype: torch.dtype = torch.float64) -> Architecture:
     """A model with reproducible random weights: a copy, as building one takes up to 5 s."""
     key = (repr(config), dtype)
     if key not in _built:
@@ -67,6 +68,27 @@ def build(config: ModelConfig, dtype: torch.dtype = torch.float64) -> nn.Module:
             torch.manual_seed(3)
             _built[key] = build_model(config, random_statistics(SPECIES), dtype)
     return copy.deepcopy(_built[key])
+
+
+def with_knots(model: Architecture, n_knots: int) -> Architecture:
+    """A copy of the model that is to read its radial weights from knots."""
+    copied = copy.deepcopy(model)
+    copied.n_knots = (n_knots, n_knots)
+    return copied
+
+
+def tabulated(model: Architecture, n_knots: int) -> Architecture:
+    """A copy of the model that does."""
+    copied = with_knots(model, n_knots)
+    copied.tabulate(True)
+    return copied
+
+
+def learning(model: Architecture, config: ModelConfig, shortest: float = 1.5) -> Architecture:
+    """A copy of the model as training evaluates it."""
+    copied = copy.deepcopy(model)
+    copied.learn(Reach(shortest, config.cutoff))
+    return copied
 
 
 def to_graph(atoms: Atoms, config: ModelConfig, dtype: torch.dtype = torch.float64) -> AtomGraph:

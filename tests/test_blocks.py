@@ -10,9 +10,10 @@ from e3nn import o3
 from e3nn.o3 import Irreps
 from torch import Tensor
 
+from e3md import ops
 from e3md.graph import Edges
 from e3md.model.config import SchNetConfig
-from e3md.model.convolution import EdgeConvolution
+from e3md.model.convolution import channelwise
 from e3md.model.couplings import coupling_tensors
 from e3md.model.dense import GAINS, Dense
 from e3md.model.filters import CosineCutoff, FilterBasis, FilterNetwork, MollifierCutoff
@@ -22,7 +23,7 @@ from e3md.model.layout import Layout, harmonics_irreps
 from e3md.model.linear import Linear, SpeciesLinear
 from e3md.model.product import SymmetricContraction
 from e3md.model.radial import BesselBasis, PolynomialEnvelope
-from e3md.model.tied import ChannelProduct, TiedConvolution, clebsch_gordan
+from e3md.model.tied import ChannelProduct, clebsch_gordan, tied
 
 EXACT = {"atol": 1e-12, "rtol": 1e-12}
 
@@ -78,11 +79,11 @@ def test_harmonics_are_e3nns(l_max: int) -> None:
 )
 def test_convolution_is_e3nns_tensor_product(irreps_in: str, l_max: int, keep: str) -> None:
     source = Layout(irreps_in).irreps
-    convolution = EdgeConvolution(source, harmonics_irreps(l_max), keep)
+    table, irreps_out = channelwise(source, harmonics_irreps(l_max), keep)
     n_nodes, edge_index = 6, torch.tensor([[0, 0, 1, 3, 3, 3, 4], [1, 2, 0, 0, 5, 4, 4]])
     h = torch.randn(n_nodes, source.dim)
     sh = SphericalHarmonics(l_max)(torch.nn.functional.normalize(torch.randn(7, 3)))
-    weights = torch.randn(7, convolution.n_weights)
+    weights = torch.randn(7, table.n_weights)
 
     # e3nn keeps every path apart; ours joins paths to the same irrep as channels.
     sh_irreps = harmonics_irreps(l_max)
@@ -106,10 +107,10 @@ def test_convolution_is_e3nns_tensor_product(irreps_in: str, l_max: int, keep: s
         piece = summed.narrow(1, offset, mul * out.dim).unflatten(1, (mul, out.dim))
         pieces.setdefault(out, []).append(piece)
         offset += mul * out.dim
-    order = [b.irrep for b in Layout(convolution.irreps_out).blocks]
+    order = [b.irrep for b in Layout(irreps_out).blocks]
     expected = torch.cat([torch.cat(pieces[ir], dim=1).mT.flatten(1) for ir in order], dim=1)
 
-    ours = convolution(h, edges_of(edge_index, sh), weights, n_nodes)
+    ours = ops.edge_conv(h, sh, weights, edge_index, *table.tensors(), n_nodes, table.dim_out)
     torch.testing.assert_close(ours, expected, **EXACT)
 
 
@@ -295,7 +296,7 @@ def test_filters_are_networks_of_gaussians_times_the_cutoff() -> None:
 def test_tied_products_are_sums_of_e3nns_paths(l_max: int) -> None:
     """Each path against e3nn's full contraction, with its phase; weights of the harmonic's degree."""
     channels, dim = 3, (l_max + 1) ** 2
-    product, convolution = ChannelProduct(l_max, l_max), TiedConvolution(l_max, l_max, channels)
+    product, table = ChannelProduct(l_max, l_max), tied(l_max, l_max, channels)
     a, b = torch.randn(4, dim, channels), torch.randn(4, dim, channels)
     edge_index = torch.stack([torch.arange(4), torch.tensor([2, 0, 3, 1])])
     weights = torch.randn(4, l_max + 1, channels)
@@ -308,7 +309,9 @@ def test_tied_products_are_sums_of_e3nns_paths(l_max: int) -> None:
             sent = a[edge_index[1]][:, s1] * weights[:, l2, None]
             message[:, s3] += torch.einsum("ijk,nic,nj->nkc", c, sent, b[:, s2, 0])
     torch.testing.assert_close(product(a, b), expected, **EXACT)
-    found = convolution(a.flatten(1), edges_of(edge_index, b[:, :, 0]), weights.flatten(1), 4)
+    found = ops.edge_conv(
+        a.flatten(1), b[:, :, 0], weights.flatten(1), edge_index, *table.tensors(), 4, table.dim_out
+    )
     torch.testing.assert_close(found, message.flatten(1), **EXACT)
 
 

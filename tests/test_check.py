@@ -32,9 +32,8 @@ from e3md.check.symmetry import inversion, rotation
 from e3md.check.tables import tables
 from e3md.cli import app
 from e3md.export import TrainingRecord, save_model
-from e3md.fused import fuse
-from e3md.fused.knots import Tables
 from e3md.model import build_model
+from e3md.model.knots import Tables
 
 SPECIES = ("Li", "P", "S")
 CONFIG = small_config("nequip", n_layers=1, l_max=0, zbl=True)
@@ -228,10 +227,11 @@ def test_coarse_tables_are_found(
     fine = make_model("nequip")
     assert tables(Subject(fine, atoms)).status == "pass"
 
-    def coarse(model, reach, species):
-        return fuse(model, reach, (12, 12)), Tables({"float64": 12}, {"float64": 0.0})
+    def coarse(model, cutoff, species):
+        model.n_knots = (12, 12)
+        return Tables({"float64": 12}, {"float64": 0.0})
 
-    monkeypatch.setattr(export, "tabulated", coarse)
+    monkeypatch.setattr(export, "choose_knots", coarse)
     config, statistics = small_config("nequip"), random_statistics(SPECIES)
     model = build_model(config, statistics, torch.float64)
     save_model(model, config, statistics, TrainingRecord(), tmp_path / "coarse.pt")

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from conftest import random_structure
 from e3md.derivatives import predict
-from e3md.fused.training import Reach, training_form
 from e3md.model import ModelConfig
-from laws import CONFIGS, build, to_graph
+from laws import CONFIGS, build, learning, to_graph
 
 FROZEN = Path(__file__).parent / "data" / "frozen.npz"
 Figures = dict[str, NDArray[np.float64]]
@@ -24,8 +23,9 @@ def figures(config: ModelConfig) -> Figures:
     """Energies, forces, their change along a direction, and sums over the gradients of a loss."""
     graph = to_graph(random_structure(12, seed=3), config)
     model = build(config)
-    learned = [p for p in model.parameters() if p.requires_grad]
-    prediction = predict(training_form(model, Reach(1.5, config.cutoff)), graph, create_graph=True)
+    fast = learning(model, config)
+    learned = [p for p in fast.parameters() if p.requires_grad]
+    prediction = predict(fast, graph, create_graph=True)
     loss = prediction.forces.square().mean() + prediction.energy.square().mean()
     slopes = torch.autograd.grad(loss, learned, allow_unused=True)
     sums = [(g.sum(), g.square().sum()) for g in slopes if g is not None]

@@ -14,13 +14,11 @@ from torch import Tensor, nn
 from conftest import random_statistics, random_structure, small_config
 from e3md import ops
 from e3md.derivatives import predict
-from e3md.fused import fuse
-from e3md.fused.committee import StackedCommittee
-from e3md.fused.training import Reach, training_form
 from e3md.graph import AtomGraph, batch_graphs
 from e3md.model import ModelConfig, build_model
+from e3md.model.committee import StackedCommittee
 from e3md.model.product import SymmetricContraction
-from laws import CONFIGS, SPECIES, build, to_graph
+from laws import CONFIGS, SPECIES, build, learning, tabulated, to_graph, with_knots
 from test_ops_edge_conv import SMALL, _functions, make_case
 
 SIZES = {"no edges": 3, "no atoms": 0}
@@ -62,34 +60,30 @@ def edge_conv(name: str, n: int) -> Call:
 
 def edge_conv_radial(name: str, n: int) -> Call:
     """The second layer of a model, as inference, or with a table that learns."""
-    fused = fuse(build(CONFIGS[name]), CONFIGS[name].cutoff, (16, 16))
-    fused.tabulate(True)
-    layer = fused.model.layers[1].convolution
+    layer = tabulated(build(CONFIGS[name]), 16).layers[1].convolution.splines
     graph = graph_of(n)
     fixed = [
-        layer.chosen, layer.grid, layer.harmonic_index, layer.harmonic_value,
+        layer.table_of_pair, layer.grid, layer.harmonic_index, layer.harmonic_value,
         layer.paths, layer.cg_index, layer.cg_value,
     ]  # fmt: skip
 
     def function(h: Tensor, edge_vec: Tensor, *values: Tensor) -> Tensor:
-        tables = [*(values or (layer.table,)), *fixed]
+        tables = [*(values or (layer.knots,)), *fixed]
         return ops.edge_conv_radial(
             h, edge_vec, graph.types, graph.edge_index, tables, layer.solid, n, layer.dim_out
         )
 
-    return Call(function, [_leaf(n, layer.dim_in), _leaf(0, 3)])
+    return Call(function, [_leaf(n, layer.table.dim_in), _leaf(0, 3)])
 
 
 def edge_conv_radial_of_ones(n: int) -> Call:
     """The first layer of MACE, whose features are in the tables."""
-    config = CONFIGS["mace-1o"]
-    fused = fuse(build(config), config.cutoff, (16, 16))
-    fused.tabulate(True)
-    graph, layer = graph_of(n), fused.model.layers[0].convolution
+    model = tabulated(build(CONFIGS["mace-1o"]), 16)
+    graph, layer = graph_of(n), model.layers[0].merged.splines
 
     def function(edge_vec: Tensor) -> Tensor:
         tables = [
-            layer.table, layer.chosen, layer.grid, layer.harmonic_index, layer.harmonic_value,
+            layer.knots, layer.table_of_pair, layer.grid, layer.harmonic_index, layer.harmonic_value,
             layer.paths, layer.cg_index, layer.cg_value,
         ]  # fmt: skip
         h = torch.zeros(n, 0, dtype=torch.float64)
@@ -240,20 +234,20 @@ def test_gradients_of_training_are_the_models(
     if mixed:
         crystal = to_graph(random_structure(7, seed=7), config)
         graph = batch_graphs([graph, crystal, graph])
-    fast = training_form(model, Reach(1.5, config.cutoff))
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    exact, found = (gradients(m, parameters, graph) for m in (model, fast))
+    exact, found = (
+        gradients(m, [p for p in m.parameters() if p.requires_grad], graph)
+        for m in (model, learning(model, config))
+    )
     largest = max(float(g.abs().max()) for g in exact)
     for (name, _), a, b in zip(model.named_parameters(), exact, found, strict=False):
         torch.testing.assert_close(b, a, atol=1e-4 * largest, rtol=0, msg=name)
 
 
-def test_a_fused_model_is_the_model(config: ModelConfig, n_atoms: int) -> None:
+def test_a_tabulated_model_is_the_model(config: ModelConfig, n_atoms: int) -> None:
     graph, exact = graph_of(n_atoms), build(config)
-    fused = fuse(exact, config.cutoff, (16, 16))
-    fused.tabulate(True)
+    fast = tabulated(exact, 16)
     for create_graph in (False, True):
-        expected, found = (predict(m, graph, create_graph) for m in (exact, fused))
+        expected, found = (predict(m, graph, create_graph) for m in (exact, fast))
         for a, b in zip(expected, found, strict=True):
             torch.testing.assert_close(b, a)
 
@@ -262,7 +256,7 @@ def test_a_fused_model_is_the_model(config: ModelConfig, n_atoms: int) -> None:
 def test_members_side_by_side_are_the_members(arch: str, n_atoms: int) -> None:
     config, graph = small_config(arch), graph_of(n_atoms)
     models = [build_model(config, random_statistics(SPECIES), torch.float64) for _ in range(2)]
-    committee = StackedCommittee([fuse(model, config.cutoff, (16, 16)) for model in models])
+    committee = StackedCommittee([with_knots(model, 16) for model in models])
     committee.tabulate(True)
     edge_vec = graph.edge_vec.expand(2, -1, -1).clone().requires_grad_()
     found = committee.member_energies(graph.types, graph.edge_index, edge_vec, n_atoms)
@@ -276,6 +270,6 @@ def test_members_side_by_side_are_the_members(arch: str, n_atoms: int) -> None:
 def test_a_cutoff_below_every_bond_can_be_trained_with(cutoff: float) -> None:
     config = small_config("nequip", cutoff=cutoff)
     model = build(config)
-    fast = training_form(model, Reach(1.0, cutoff))  # the distance given where no atoms are near
+    fast = learning(model, config, 1.0)  # the distance given where no atoms are near
     expected, found = (predict(m, graph_of(2)).energies for m in (model, fast))
     torch.testing.assert_close(found, expected)

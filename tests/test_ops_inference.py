@@ -14,14 +14,12 @@ from torch import Tensor
 
 from conftest import random_structure
 from e3md import ops
-from e3md.fused import FusedModel, fuse
-from e3md.fused.training import Reach, training_form
 from e3md.model import ModelConfig, NequIPConfig
 from e3md.model.build import set_dtype
 from e3md.model.linear import Linear
 from e3md.model.product import SymmetricContraction
-from laws import CONFIGS, build, to_graph
-from test_fused_training import force_loss
+from laws import CONFIGS, build, learning, tabulated, to_graph
+from test_training_form import force_loss
 
 CLOSE = {"atol": 1e-11, "rtol": 1e-11}
 
@@ -31,32 +29,26 @@ def config(request: pytest.FixtureRequest) -> ModelConfig:
     return request.param
 
 
-def tabulated(config: ModelConfig, n_knots: int = 768) -> FusedModel:
-    fused = fuse(build(config), config.cutoff, (n_knots, n_knots))
-    fused.tabulate(True)
-    return fused
-
-
 def edge_gradient(model: torch.nn.Module, graph, create_graph: bool) -> tuple[Tensor, Tensor]:
     vec = graph.edge_vec.clone().requires_grad_()
     energy = model(graph.types, graph.edge_index, vec, graph.n_atoms).sum()
     return vec, torch.autograd.grad(energy, vec, create_graph=create_graph)[0]
 
 
-def test_a_fused_model_is_the_model(config: ModelConfig) -> None:
+def test_a_tabulated_model_is_the_model(config: ModelConfig) -> None:
     graph = to_graph(random_structure(12, seed=3), config)
-    exact, fused = build(config), tabulated(config)
+    exact, fast = build(config), tabulated(build(config), 768)
     arguments = (graph.types, graph.edge_index, graph.edge_vec, graph.n_atoms)
-    torch.testing.assert_close(fused(*arguments), exact(*arguments), atol=1e-9, rtol=0)
-    (_, expected), (_, found) = (edge_gradient(m, graph, False) for m in (exact, fused))
+    torch.testing.assert_close(fast(*arguments), exact(*arguments), atol=1e-9, rtol=0)
+    (_, expected), (_, found) = (edge_gradient(m, graph, False) for m in (exact, fast))
     torch.testing.assert_close(found, expected, atol=1e-8, rtol=1e-8)
 
 
-def test_fused_and_differentiable_gradients_agree(config: ModelConfig) -> None:
+def test_once_and_twice_differentiable_gradients_agree(config: ModelConfig) -> None:
     """With create_graph the backward pass goes through other code."""
     graph = to_graph(random_structure(12, seed=3), config)
-    fused = tabulated(config, 64)
-    (_, quick), (_, slow) = (edge_gradient(fused, graph, c) for c in (False, True))
+    fast = tabulated(build(config), 64)
+    (_, quick), (_, slow) = (edge_gradient(fast, graph, c) for c in (False, True))
     torch.testing.assert_close(quick, slow.detach(), **CLOSE)
 
 
@@ -64,7 +56,7 @@ def test_second_derivatives_are_those_of_the_model(config: ModelConfig) -> None:
     graph = to_graph(random_structure(6, seed=4), config)
     direction = torch.randn(graph.edge_vec.shape, dtype=torch.float64)
     rows = []
-    for model in (build(config), tabulated(config)):
+    for model in (build(config), tabulated(build(config), 768)):
         vec, g = edge_gradient(model, graph, True)
         rows.append(torch.autograd.grad(g, vec, direction)[0])
     torch.testing.assert_close(rows[1], rows[0], atol=1e-5, rtol=1e-5)
@@ -74,7 +66,7 @@ def test_the_error_of_the_tables_falls_with_the_fifth_power(config: ModelConfig)
     graph = to_graph(random_structure(12, seed=3), config)
     _, exact = edge_gradient(build(config), graph, False)
     errors = [
-        float((edge_gradient(tabulated(config, n), graph, False)[1] - exact).abs().max())
+        float((edge_gradient(tabulated(build(config), n), graph, False)[1] - exact).abs().max())
         for n in (40, 80, 160)
     ]
     assert errors[1] < errors[0] / 8
@@ -165,30 +157,19 @@ def test_linear_by_species_is_each_species_alone() -> None:
         ops.irreps_linear(x, [weights], [1.0], [0, 1, 0], 4, False, types + 1)
 
 
-def test_a_model_without_tables_says_so() -> None:
-    config = (
-        CONFIGS["nequip-natural"] if "nequip-natural" in CONFIGS else next(iter(CONFIGS.values()))
-    )
-    graph = to_graph(random_structure(5, seed=1), config)
-    fused = fuse(build(config), config.cutoff, (64, 64))
-    with pytest.raises(RuntimeError, match="without making its tables"):
-        fused(graph.types, graph.edge_index, graph.edge_vec, graph.n_atoms)
-
-
 def kernels_everywhere() -> list[tuple[str, Tensor]]:
     """Gradients of inference and of training, of models that call every kernel between them."""
     found = []
     for name in ("nequip-l2-both", "nequip-l3-zbl", "mace-1o", "schnet", "so3net"):
         config = CONFIGS[name]
         for dtype in (torch.float32, torch.float64):
-            fused = fuse(build(config), config.cutoff, (64, 64)).double()
-            fused.tabulate(True)
-            set_dtype(fused, dtype)
+            fast = tabulated(build(config), 64)
+            set_dtype(fast, dtype)
             graph = to_graph(random_structure(9, seed=8), config, dtype)
-            found.append((f"{name} {dtype}", edge_gradient(fused, graph, False)[1]))
-            model = build(config, dtype)
+            found.append((f"{name} {dtype}", edge_gradient(fast, graph, False)[1]))
+            model = learning(build(config, dtype), config)
             learned = [p for p in model.parameters() if p.requires_grad]
-            loss = force_loss(training_form(model, Reach(1.5, config.cutoff)), graph)
+            loss = force_loss(model, graph)
             slopes = torch.autograd.grad(loss, learned, allow_unused=True)
             flat = torch.cat([g.flatten() for g in slopes if g is not None])
             found.append((f"{name} {dtype}, training", flat))
@@ -216,7 +197,7 @@ def test_instruction_sets_agree(level: str, tmp_path: Path) -> None:
 def test_threads_do_not_slow_small_structures() -> None:
     """BLAS must not share the small products of a few hundred atoms among threads."""
     config = NequIPConfig(cutoff=5.0, channels=32, l_max=1)
-    model, graph = tabulated(config), to_graph(bulk("P", "sc", 2.3) * (6, 6, 6), config)
+    model, graph = tabulated(build(config), 768), to_graph(bulk("P", "sc", 2.3) * (6, 6, 6), config)
     before, seconds = torch.get_num_threads(), {}
     try:
         for n_threads in (1, 2):

@@ -13,11 +13,9 @@ from conftest import random_structure
 from e3md import E3Calculator, ops
 from e3md._core import force_references, ops_in_use, ops_without_kernel
 from e3md.derivatives import predict
-from e3md.fused import fuse
-from e3md.fused.training import Reach, training_form
 from e3md.graph import AtomGraph
 from e3md.model import ModelConfig
-from laws import CONFIGS, build, to_graph
+from laws import CONFIGS, build, learning, tabulated, to_graph
 
 Numbers = dict[str, Tensor]
 
@@ -47,10 +45,9 @@ def derivatives(model: torch.nn.Module, graph: AtomGraph) -> Numbers:
 
 def training_step(config: ModelConfig, graph: AtomGraph) -> Numbers:
     """Forces of the form that trains, and gradients of a loss on them."""
-    model = build(config)
-    fast = training_form(model, Reach(1.5, config.cutoff))
+    model = learning(build(config), config)
     learned = [p for p in model.parameters() if p.requires_grad]
-    prediction = predict(fast, graph, create_graph=True)
+    prediction = predict(model, graph, create_graph=True)
     loss = prediction.forces.square().mean() + prediction.energy.square().mean()
     slopes = torch.autograd.grad(loss, learned, allow_unused=True)
     flat = torch.cat([g.flatten() for g in slopes if g is not None])
@@ -69,8 +66,7 @@ def assert_same(kernels: Numbers, slow: Numbers) -> None:
 def test_models(config: ModelConfig, form: str) -> None:
     model = build(config).requires_grad_(False)
     if form == "tabulated":
-        model = fuse(model, config.cutoff, (48, 48))
-        model.tabulate(True)
+        model = tabulated(model, 48)
     for n_atoms in (0, 1, 12):
         graph = to_graph(random_structure(12, seed=3)[:n_atoms], config)
         expected = derivatives(model, graph)

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from conftest import random_structure
 from e3md import ops
-from e3md.fused import fuse
 from e3md.model.product import SymmetricContraction
 from fuzz.runner import Case, Verdict, run_case
-from laws import CONFIGS, build, to_graph
+from laws import CONFIGS, build, tabulated, to_graph
 from test_ops_edge_conv import SMALL, make_case
 
 Arguments = dict[str, Any]
@@ -58,25 +57,24 @@ def edge_conv_yw() -> Op:
     return Op(lambda a: list(op("edge_conv_yw")(*a.values(), True, True)), {"g": g, **case})
 
 
-RADIAL = ("table", "chosen", "grid", "harmonic_index", "harmonic_value", "paths", "cg_index",
+RADIAL = ("knots", "table_of_pair", "grid", "harmonic_index", "harmonic_value", "paths", "cg_index",
           "cg_value")  # fmt: skip
 
 
 def radial_arguments(name: str, layer: int) -> tuple[Arguments, bool]:
     """The arguments of a layer's convolution, and whether its harmonics are solid."""
-    fused = fuse(build(CONFIGS[name]), CONFIGS[name].cutoff, (16, 16))
-    fused.tabulate(True)
-    module = fused.model.layers[layer].convolution
+    first = tabulated(build(CONFIGS[name]), 16).layers[layer]
+    module = getattr(first, "merged", None) or first.convolution
     graph = to_graph(random_structure(4, seed=2), CONFIGS[name])
     return {
-        "h": torch.randn(graph.n_atoms, module.dim_in, dtype=torch.float64),
+        "h": torch.randn(graph.n_atoms, module.splines.table.dim_in, dtype=torch.float64),
         "edge_vec": graph.edge_vec,
         "types": graph.types,
         "edge_index": graph.edge_index,
-        **{table: getattr(module, table).detach() for table in RADIAL},
+        **{table: getattr(module.splines, table).detach() for table in RADIAL},
         "n_local": graph.n_atoms,
-        "dim_out": module.dim_out,
-    }, module.solid
+        "dim_out": module.splines.dim_out,
+    }, module.splines.solid
 
 
 def radial(name: str, layer: int, derivatives: str) -> Op:
@@ -267,14 +265,14 @@ def test_a_grid_without_steps_is_refused(knot: tuple[float, float]) -> None:
     words = "expected a finite first knot and a spacing"
     assert words in refusal(op, grid=torch.tensor(knot, dtype=torch.float64))
     assert "must be (tables, knots, groups, 3, 16)" in refusal(
-        op, table=op.arguments["table"][:, :1].clone()
+        op, knots=op.arguments["knots"][:, :1].clone()
     )
 
 
 def test_a_table_that_no_pair_has_is_named() -> None:
     op = radial("nequip-l2-both", 1, "first")
-    chosen = with_entry(op.arguments["chosen"], 1, 0, 9)
-    assert "chosen[1, 0] is 9, expected 0 to" in refusal(op, chosen=chosen)
+    chosen = with_entry(op.arguments["table_of_pair"], 1, 0, 9)
+    assert "table_of_pair[1, 0] is 9, expected 0 to" in refusal(op, table_of_pair=chosen)
     assert "atom 2 has type 7, expected 0 to" in refusal(
         op, types=op.arguments["types"].clone().index_fill(0, torch.tensor(2), 7)
     )
@@ -307,7 +305,7 @@ def test_blocks_of_a_linear_map_are_named() -> None:
 
 def integer_tables() -> list[tuple[str, str]]:
     """Every op with each of its tables of rows."""
-    tables = ("paths", "cg_index", "harmonic_index", "terms", "entries", "chosen")
+    tables = ("paths", "cg_index", "harmonic_index", "terms", "entries", "table_of_pair")
     return [(name, t) for name, make in OPS.items() for t in tables if t in make().arguments]
 
 

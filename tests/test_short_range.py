@@ -10,8 +10,10 @@ from committees import SPECIES
 from conftest import random_statistics
 from e3md._core import read_metadata
 from e3md.export import TrainingRecord, save_model
-from e3md.fused import fuse
-from e3md.fused.short_range import (
+from e3md.model import ModelConfig
+from e3md.model.architecture import Reach
+from e3md.model.committee import Committee
+from e3md.model.short_range import (
     LEARNED,
     N_DISTANCES,
     TOLERANCES,
@@ -22,10 +24,7 @@ from e3md.fused.short_range import (
     right_from,
     short_range,
 )
-from e3md.fused.training import Reach, training_form
-from e3md.model import ModelConfig
-from e3md.model.committee import Committee
-from laws import CONFIGS, build
+from laws import CONFIGS, build, learning
 
 SHORTEST = 1.6  # Å
 
@@ -42,8 +41,9 @@ def config(request: pytest.FixtureRequest) -> ModelConfig:
 
 def test_tables_are_right_at_short_range(config: ModelConfig) -> None:
     """In the precision of a run, down to about the first knot; below it only the repulsion holds."""
-    fused = fuse(build(config), config.cutoff, (256, 1024))
-    found = short_range([fused], config.cutoff, len(SPECIES))
+    model = build(config)
+    model.n_knots = (256, 1024)
+    found = short_range([model], config.cutoff, len(SPECIES))
     for dtype, tolerance in TOLERANCES.items():
         assert found.right_from[dtype] < 0.06
         errors = zip(found.distance, found.error[dtype], strict=True)
@@ -55,10 +55,11 @@ def test_tables_are_right_at_short_range(config: ModelConfig) -> None:
 
 def test_coarse_tables_are_found_out() -> None:
     config = CONFIGS["nequip-l1"]
-    fused = fuse(build(config), config.cutoff, (12, 256))
-    found = short_range([fused], config.cutoff, len(SPECIES))
+    coarse, fine = build(config), build(config)
+    coarse.n_knots, fine.n_knots = (12, 256), (256, 256)
+    found = short_range([coarse], config.cutoff, len(SPECIES))
     assert found.right_from["float32"] > 1.0
-    both = short_range([fuse(build(config), config.cutoff, (256, 256)), fused], config.cutoff, 3)
+    both = short_range([fine, coarse], config.cutoff, 3)
     assert both.error["float32"] == found.error["float32"]  # the largest of the members
 
 
@@ -72,7 +73,7 @@ def test_training_evaluates_the_file_where_data_are(config: ModelConfig) -> None
 def test_the_difference_is_that_of_the_forms() -> None:
     config = CONFIGS["mace-1o"]
     model, dimers = build(config), make_dimers(config.cutoff, 3)
-    fast = training_form(model, Reach(SHORTEST, config.cutoff))
+    fast = learning(model, config, SHORTEST)
     expected, found = (dimer_forces(m, dimers, torch.float64) for m in (model, fast))
     nearest = int((dimers.distance - 0.5 * SHORTEST).abs().argmin())
     difference = (found - expected)[:, nearest].norm(dim=1)

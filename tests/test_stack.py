@@ -1,5 +1,6 @@
 """Members side by side give what each gives alone."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +17,10 @@ from e3md.calculator import E3Calculator
 from e3md.data.statistics import Statistics
 from e3md.derivatives import predict
 from e3md.export import TrainingRecord, save_model
-from e3md.fused import fuse, knots
-from e3md.fused.committee import FusedCommittee, StackedCommittee, tabulated_committee
-from e3md.model import build_model
-from e3md.model.committee import Committee
+from e3md.model import build_model, knots
+from e3md.model.committee import Committee, StackedCommittee
 from e3md.neighbors import atoms_to_graph, neighbor_list
+from laws import with_knots
 
 SPECIES = ("Li", "P", "S")
 VARIANTS = {
@@ -44,7 +44,7 @@ def committee(request: pytest.FixtureRequest) -> StackedCommittee:
     torch.manual_seed(3)
     config = small_config(arch, **overrides)
     models = [build_model(config, random_statistics(SPECIES), torch.float64) for _ in range(3)]
-    stacked = StackedCommittee([fuse(model, config.cutoff, (64, 64)) for model in models])
+    stacked = StackedCommittee([with_knots(model, 64) for model in models])
     stacked.tabulate(False)
     return stacked
 
@@ -97,8 +97,8 @@ def test_members_one_by_one_have_second_derivatives(committee: StackedCommittee)
 def test_what_cannot_be_stacked_is_evaluated_one_by_one() -> None:
     config = small_config("so3net")
     models = [build_model(config, random_statistics(SPECIES), torch.float64) for _ in range(2)]
-    found, _ = tabulated_committee(Committee(models), config.cutoff, SPECIES)
-    assert type(found) is FusedCommittee
+    with pytest.raises(ValueError, match="ChannelProduct cannot be stacked"):
+        StackedCommittee(models)
 
 
 @pytest.mark.usefixtures("_coarse_tables")
@@ -195,9 +195,9 @@ def _coarse_tables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _energies_and_forces(model: nn.Module, cutoff: float, atoms: Atoms) -> tuple[np.ndarray, ...]:
     """Of one member with the tables that its file would have."""
-    fused, _ = knots.tabulated(model, cutoff, SPECIES)
-    fused.double().tabulate(False)
-    found = predict(fused, atoms_to_graph(atoms, SPECIES, cutoff, torch.float64))
+    knots.choose_knots(model, cutoff, SPECIES)
+    model.tabulate(False)
+    found = predict(model, atoms_to_graph(atoms, SPECIES, cutoff, torch.float64))
     return found.energies.detach().numpy(), found.forces.numpy()
 
 
@@ -219,9 +219,7 @@ def test_a_file_of_unlike_members_is_their_mean(difference: str, tmp_path: Path)
 
 @pytest.mark.usefixtures("_coarse_tables")
 def test_gates_of_unlike_gains_are_stacked() -> None:
-    models = UNLIKE["gains of gates"]()
-    found, _ = tabulated_committee(Committee(models), 4.0, SPECIES)
-    assert type(found) is StackedCommittee
+    StackedCommittee(UNLIKE["gains of gates"]())
 
 
 def test_members_that_differ_in_anything_are_not_stacked() -> None:
@@ -229,21 +227,18 @@ def test_members_that_differ_in_anything_are_not_stacked() -> None:
     config = small_config("mace", zbl=True)
     models = [build_model(config, random_statistics(SPECIES), torch.float64) for _ in range(2)]
     for name in ("layers.1", "layers.1.contraction", "layers.0.linear_b", "zbl.envelope", "layers"):
-        members = [fuse(model, config.cutoff, (64, 64)) for model in models]
+        members = [copy.deepcopy(model) for model in models]
         StackedCommittee(members)
-        members[1].model.get_submodule(name).invented = 0.5
+        members[1].get_submodule(name).invented = 0.5
         with pytest.raises(ValueError, match="members differ in invented of"):
             StackedCommittee(members)
 
 
 def test_members_of_unlike_kinds_and_sizes_are_not_stacked() -> None:
     for changed, message in (({"readout_hidden": (9,)}, "0"), ({"zbl": True}, "children")):
-        members = [
-            fuse(build_unlike("nequip", _nothing, **overrides), 4.0, (64, 64))
-            for overrides in ({}, changed)
-        ]
+        members = [build_unlike("nequip", _nothing, **overrides) for overrides in ({}, changed)]
         with pytest.raises(ValueError, match=f"members differ in {message} of"):
             StackedCommittee(members)
-    one, other = (fuse(build_unlike("nequip", _nothing), 4.0, (n, 64)) for n in (64, 96))
-    with pytest.raises(ValueError, match="members differ in knots of FusedModel"):
-        StackedCommittee([one, other])
+    members = [with_knots(build_unlike("nequip", _nothing), n) for n in (64, 96)]
+    with pytest.raises(ValueError, match="members differ in n_knots of NequIP"):
+        StackedCommittee(members)

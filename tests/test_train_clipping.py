@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from conftest import random_statistics, small_config
-from e3md.fused.training import Reach
 from e3md.model import build_model
+from e3md.model.architecture import Reach
 from e3md.train.config import TrainingConfig
 from e3md.train.module import NORM_MEMORY, PotentialTraining
 

@@ -5,8 +5,8 @@
 Without --model, a small potential learns EMT's energies and forces first (frames.py). Then the modules of
 the installed ASE's tests of calculators, constraints, filters, NEB and vibrations that import EMT run
 twice, and what differs is listed. Tests that assert
-EMT's own numbers must differ. The status is 1 if one fails that EMT passes by another error than a
-comparison: that would be the calculator's fault. Needs pytest; ASE's tests come in its wheel.
+EMT's own numbers must differ, and relaxations may not end. The status is 1 if one fails that EMT
+passes by another error: that would be the calculator's fault. Needs pytest; ASE's tests come in its wheel.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def show(emt: Outcomes, ours: Outcomes) -> int:
     differing = [n for n in emt if emt[n][0] != ours.get(n, ["missing"])[0]]
     for name in differing:
         print(f"{name}: EMT {emt[name][0]}, E3Calculator {' '.join(ours.get(name, ['missing']))}")
-    return sum(ours.get(n, ["", ""])[1] not in ("AssertionError", "") for n in differing)
+    return sum(ours.get(n, ["", ""])[1] not in ("AssertionError", "NotOver", "") for n in differing)
 
 
 def main() -> int:

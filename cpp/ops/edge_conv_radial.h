@@ -20,7 +20,7 @@ struct HarmonicRow {
 /// full but for the paths, whose columns the call gives.
 struct RadialTables {
   at::Tensor values;      ///< (n_tables, n_knots, n_groups, 3, 16): f, h f', h² f'' of each weight
-  at::Tensor chosen;      ///< (n_types, n_types) int64: table of receiver and neighbor
+  at::Tensor table_of_pair;      ///< (n_types, n_types) int64: table of receiver and neighbor
   double first, spacing;  ///< Å, from (2) float64: the first knot and h
   Table<HarmonicRow> harmonics;          ///< a row is complete before another is made of it
   at::Tensor harmonic_value;             ///< (n) float64
@@ -32,7 +32,7 @@ struct RadialTables {
   int64_t n_tables() const { return values.size(0); }
   int64_t n_knots() const { return values.size(1); }
   int64_t n_columns() const { return values.size(2) * values.size(4); }
-  int64_t n_types() const { return chosen.size(0); }
+  int64_t n_types() const { return table_of_pair.size(0); }
 
   /// For features of dim_in columns, 0: ones, and results of dim_out.
   PathTable products(int64_t dim_in, int64_t dim_out) const;

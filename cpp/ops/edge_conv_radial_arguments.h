@@ -91,7 +91,7 @@ struct PreparedRadial {
     problem.dim_out = dim_out;
     problem.dim_sh = tables.n_harmonics;
     problem.table = {tables.values.const_data_ptr<T>(),
-                     tables.chosen.const_data_ptr<int64_t>(),
+                     tables.table_of_pair.const_data_ptr<int64_t>(),
                      tables.n_types(),
                      tables.n_knots(),
                      tables.values.size(2),

@@ -26,7 +26,7 @@ struct HarmonicTerm {
 template <class T>
 struct SplineTable {
   const T* values;        ///< (n_tables, n_knots, n_groups, kTableValues, kTableGroup)
-  const int64_t* chosen;  ///< (n_types, n_types) table of receiver and neighbor
+  const int64_t* table_of_pair;  ///< (n_types, n_types) table of receiver and neighbor
   int64_t n_types, n_knots, n_groups;
   T first, inverse_spacing;
 };

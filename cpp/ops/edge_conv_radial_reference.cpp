@@ -40,7 +40,7 @@ Tensor radial_weights(const Tensor& r, const Tensor& types, const Tensor& edge_i
   const Tensor k = u.detach().floor().clamp(0, tables.n_knots() - 2).to(at::kLong);
   const Tensor i = types.index_select(0, edge_index[0]), j = types.index_select(0, edge_index[1]);
   const Tensor row =
-      tables.chosen.flatten().to(r.device()).index_select(0, i * tables.n_types() + j) *
+      tables.table_of_pair.flatten().to(r.device()).index_select(0, i * tables.n_types() + j) *
           tables.n_knots() +
       k;
   const Tensor knots = tables.values.flatten(0, 1);  // (tables * knots, groups, 3, 16)

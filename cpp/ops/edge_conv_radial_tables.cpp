@@ -27,17 +27,17 @@ at::Tensor checked_values(const at::Tensor& values) {
   return values.contiguous();
 }
 
-at::Tensor checked_choice(const at::Tensor& chosen, int64_t n_tables) {
-  TORCH_CHECK(chosen.dim() == 2 && chosen.size(0) == chosen.size(1) &&
-                  chosen.size(0) <= kMaxTypes && chosen.scalar_type() == at::kLong &&
-                  chosen.device().is_cpu(),
-              kOp, ": `chosen` must be int64 (n_types, n_types), at most ", kMaxTypes,
-              " types, not ", chosen.scalar_type(), " ", chosen.sizes());
-  const at::Tensor found = chosen.contiguous();
+at::Tensor checked_choice(const at::Tensor& table_of_pair, int64_t n_tables) {
+  TORCH_CHECK(table_of_pair.dim() == 2 && table_of_pair.size(0) == table_of_pair.size(1) &&
+                  table_of_pair.size(0) <= kMaxTypes && table_of_pair.scalar_type() == at::kLong &&
+                  table_of_pair.device().is_cpu(),
+              kOp, ": `table_of_pair` must be int64 (n_types, n_types), at most ", kMaxTypes,
+              " types, not ", table_of_pair.scalar_type(), " ", table_of_pair.sizes());
+  const at::Tensor found = table_of_pair.contiguous();
   const int64_t n_types = found.size(0);
   const int64_t* table = found.const_data_ptr<int64_t>();
   for (int64_t n = 0; n < found.numel(); ++n)
-    TORCH_CHECK(table[n] >= 0 && table[n] < n_tables, kOp, ": chosen[", n / n_types, ", ",
+    TORCH_CHECK(table[n] >= 0 && table[n] < n_tables, kOp, ": table_of_pair[", n / n_types, ", ",
                 n % n_types, "] is ", table[n], ", expected 0 to ", n_tables - 1);
   return found;
 }
@@ -77,7 +77,7 @@ int64_t count_harmonics(const Table<HarmonicRow>& terms) {
 
 RadialTables::RadialTables(at::TensorList tables)
     : values(checked_values(one_of(tables, 0))),
-      chosen(checked_choice(one_of(tables, 1), values.size(0))),
+      table_of_pair(checked_choice(one_of(tables, 1), values.size(0))),
       first(checked_knot(one_of(tables, 2), 0)),
       spacing(checked_knot(one_of(tables, 2), 1)),
       harmonics(kOp, "harmonic_index", one_of(tables, 3)),

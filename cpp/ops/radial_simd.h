@@ -86,7 +86,7 @@ template <class T>
 void locate(const RadialProblem<T>& p, int64_t receiver, int64_t begin, RadialBlock<T>& block,
             const Scratch<T>& s) {
   const SplineTable<T>& table = p.table;
-  const int64_t* chosen = table.chosen + p.types[receiver] * table.n_types;
+  const int64_t* table_of_pair = table.table_of_pair + p.types[receiver] * table.n_types;
   block.row = table.n_groups * kTableValues * kTableGroup;
   T t[kBlock];
   for (int b = 0; b < kBlock; ++b) {
@@ -96,7 +96,7 @@ void locate(const RadialProblem<T>& p, int64_t receiver, int64_t begin, RadialBl
         table.n_knots - 2;  // compared before the cast, which u may be too large for
     const int64_t k = !(u > 0) ? 0 : u < static_cast<T>(last) ? static_cast<int64_t>(u) : last;
     block.in[b] = p.in + j * p.dim_in;
-    block.knot[b] = table.values + (chosen[p.types[j]] * table.n_knots + k) * block.row;
+    block.knot[b] = table.values + (table_of_pair[p.types[j]] * table.n_knots + k) * block.row;
     t[b] = u - static_cast<T>(k);
   }
   hermite(t, table.inverse_spacing, s.basis, s.slope);

@@ -5,7 +5,8 @@
 namespace e3md {
 
 /// What the code of exported models is made of, with overloads: of every architecture, option,
-/// converter and committee (tests/test_script.py and test_code_guard.py load one of each). It all
+/// converter and committee (tests/test_script.py and test_code_guard.py load one of each), also as
+/// 0.1.0 wrote them. It all
 /// computes; none reads or writes files, prints, starts threads or calls Python.
 inline const std::set<std::string, std::less<>> kAllowedOperators{
     "aten::__and__.bool",
@@ -60,6 +61,7 @@ inline const std::set<std::string, std::less<>> kAllowedOperators{
     "aten::new_zeros",
     "aten::ones_like",
     "aten::pad",
+    "aten::permute",
     "aten::pow.Tensor_Scalar",
     "aten::pow.Tensor_Tensor",
     "aten::reciprocal",
@@ -94,6 +96,7 @@ inline const std::set<std::string, std::less<>> kAllowedOperators{
     "aten::view",
     "aten::zeros",
     "aten::zeros_like",
+    "e3md::activation_jets",
     "e3md::edge_conv",
     "e3md::edge_conv_radial",
     "e3md::ghost_exchange",

@@ -5,18 +5,14 @@ import torch
 
 from conftest import random_structure
 from e3md.derivatives import predict
-from e3md.fused import training
-from e3md.fused.jets import network_jets
-from e3md.fused.training import Reach, training_form
 from e3md.graph import AtomGraph, batch_graphs
-from e3md.model import ModelConfig
+from e3md.model import ModelConfig, architecture
 from e3md.model.dense import Dense
 from e3md.model.filters import FilterNetwork
 from e3md.model.radial import MLP
-from laws import CONFIGS, build, to_graph
+from laws import CONFIGS, build, learning, to_graph
 
-DEFAULT_SPACING = training.SPACING
-SHORTEST = 1.5  # Å, below that of random_structure
+DEFAULT_SPACING = architecture.SPACING
 
 
 @pytest.fixture(params=CONFIGS.values(), ids=CONFIGS.keys())
@@ -26,7 +22,7 @@ def config(request: pytest.FixtureRequest) -> ModelConfig:
 
 @pytest.fixture(autouse=True)
 def _fine_knots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "SPACING", 0.005)
+    monkeypatch.setattr(architecture, "SPACING", 0.005)
 
 
 def batch(config: ModelConfig) -> AtomGraph:
@@ -42,7 +38,7 @@ def force_loss(model: torch.nn.Module, graph: AtomGraph) -> torch.Tensor:
 
 def test_predictions_are_the_models(config: ModelConfig) -> None:
     model, graph = build(config), batch(config)
-    fast = training_form(model, Reach(SHORTEST, config.cutoff))
+    fast = learning(model, config)
     expected, found = predict(model, graph), predict(fast, graph)
     torch.testing.assert_close(found.energies, expected.energies, atol=1e-8, rtol=0)
     torch.testing.assert_close(found.forces, expected.forces, atol=1e-7, rtol=1e-7)
@@ -51,20 +47,20 @@ def test_predictions_are_the_models(config: ModelConfig) -> None:
 def test_the_default_spacing_keeps_forces(
     config: ModelConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "SPACING", DEFAULT_SPACING)
+    monkeypatch.setattr(architecture, "SPACING", DEFAULT_SPACING)
     model, graph = build(config), batch(config)
     expected = predict(model, graph).forces
-    found = predict(training_form(model, Reach(SHORTEST, config.cutoff)), graph).forces
+    found = predict(learning(model, config), graph).forces
     assert float((found - expected).abs().max() / expected.abs().max()) < 1e-5
 
 
 def test_gradients_of_a_force_loss_are_the_models(config: ModelConfig) -> None:
     model, graph = build(config), batch(config)
-    fast = training_form(model, Reach(SHORTEST, config.cutoff))
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    assert parameters == [p for p in fast.parameters() if p.requires_grad]
+    fast = learning(model, config)
     exact, found = (
-        torch.autograd.grad(force_loss(m, graph), parameters, allow_unused=True)
+        torch.autograd.grad(
+            force_loss(m, graph), [p for p in m.parameters() if p.requires_grad], allow_unused=True
+        )
         for m in (model, fast)
     )
     largest = max(g.abs().max() for g in exact if g is not None)
@@ -76,8 +72,8 @@ def test_gradients_of_a_force_loss_are_the_models(config: ModelConfig) -> None:
 
 def test_gradients_do_not_depend_on_threads(config: ModelConfig) -> None:
     model, graph = build(config), batch(config)
-    fast = training_form(model, Reach(SHORTEST, config.cutoff))
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    fast = learning(model, config)
+    parameters = [p for p in fast.parameters() if p.requires_grad]
     found = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
@@ -89,7 +85,7 @@ def test_gradients_do_not_depend_on_threads(config: ModelConfig) -> None:
 
 def test_more_than_training_needs_is_refused(config: ModelConfig) -> None:
     model, graph = build(config), batch(config)
-    fast = training_form(model, Reach(SHORTEST, config.cutoff))
+    fast = learning(model, config)
     with pytest.raises(RuntimeError, match="inputs=parameters"):
         force_loss(fast, graph).backward()
 
@@ -116,5 +112,5 @@ def test_jets_are_derivatives(network: torch.nn.Module) -> None:
         return torch.stack([f(t), slope(t), torch.func.jvp(slope, (t,), (one,))[1]])
 
     t = torch.linspace(0.1, 2.0, 11, dtype=torch.float64)
-    found = network_jets(network, jet(inputs, t))
+    found = network.jets(jet(inputs, t))
     torch.testing.assert_close(found, jet(lambda t: network(inputs(t)), t))
