@@ -9,6 +9,7 @@ compiles the kernels of a folder with gen.py and conv.cuh for this GPU, and prin
 """
 
 import argparse
+import copy
 import subprocess
 import sys
 import time
@@ -25,9 +26,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 from e3md._core import force_references, ops_in_use
 from e3md.bench import default_structure, processor
 from e3md.data.statistics import Statistics
-from e3md.fused import fuse
-from e3md.fused.training import Reach, training_form
 from e3md.model import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig, build_model
+from e3md.model.architecture import Reach
 from e3md.neighbors import atoms_to_graph
 
 SPECIES = ("Li", "P", "S")
@@ -74,13 +74,15 @@ def take_down(config: ModelConfig, n_atoms: int) -> dict[str, Call]:
     """Calls of a model as it is trained, exact and with tables."""
     torch.manual_seed(0)
     model = build_model(config, STATISTICS, torch.float64).requires_grad_(False)
-    fused = fuse(model, config.cutoff, (128, 128))
-    fused.tabulate(True)
+    tabulated, learning = copy.deepcopy(model), copy.deepcopy(model)
+    tabulated.n_knots = (128, 128)
+    tabulated.tabulate(True)
+    learning.learn(Reach(1.5, config.cutoff))
     atoms = default_structure(list(SPECIES), n_atoms)
     graph = atoms_to_graph(atoms, SPECIES, config.cutoff, torch.float64)
     calls = Calls()
     with calls:
-        for form in (model, fused, training_form(model, Reach(1.5, config.cutoff))):
+        for form in (model, tabulated, learning):
             form(graph.types, graph.edge_index, graph.edge_vec, graph.n_atoms)
     print(f"{len(atoms)} atoms, {graph.edge_vec.shape[0] / len(atoms):.0f} neighbors each")
     return calls.largest

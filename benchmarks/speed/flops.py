@@ -8,24 +8,30 @@ polynomial of the product basis (one per term forward, three backward). Harmonic
 and sums are left out, so fractions of the peak err on the low side.
 """
 
-from typing import Any
+from torch import nn
 
-import torch
-
-from e3md.fused.radial import TabulatedConvolution
 from e3md.model.linear import Linear
+from e3md.model.mace import MACELayer
+from e3md.model.path_table import PathTable
 from e3md.model.product import SymmetricContraction
+from e3md.model.splines import SplineConvolution
 
 
-def flops_per_atom(fused: Any, n_neighbors: float) -> float:
-    """Of a FusedModel, at a mean number of neighbors."""
+def flops_per_atom(model: nn.Module, n_neighbors: float) -> float:
+    """At a mean number of neighbors, where the model reads tables."""
+    merged = {
+        inside
+        for layer in model.modules()
+        if isinstance(layer, MACELayer) and layer.merged is not None
+        for inside in (layer.convolution.splines, layer.linear_up, layer.linear_a)
+    }  # what the tables of a first layer contain
     total = 0.0
-    for name, module in fused.model.named_modules():
-        if ".function." in name:  # what tables are made from
+    for module in model.modules():
+        if module in merged:
             continue
         match module:
-            case TabulatedConvolution():
-                total += n_neighbors * _edge(module)
+            case SplineConvolution():
+                total += n_neighbors * _edge(module.table)
             case Linear():
                 shapes = zip(module.parameters(), module.places[1::3], strict=True)
                 total += 2 * 2 * sum(w.numel() * n_m for w, n_m in shapes)
@@ -34,13 +40,13 @@ def flops_per_atom(fused: Any, n_neighbors: float) -> float:
     return total
 
 
-def _edge(convolution: TabulatedConvolution) -> float:
+def _edge(table: PathTable) -> float:
     """Forward and backward of one edge."""
     total = 0.0
-    for row in convolution.paths.tolist():
-        index = convolution.cg_index[row[7] : row[8]]
-        n_in, _, n_out = (torch.max(index, dim=0).values + 1).tolist()
+    for path in table.paths:
+        n_in = 1 + max(term.m_in for term in path.terms)
+        n_out = 1 + max(term.m_out for term in path.terms)
         forward = 6 + n_in + n_in * n_out
         backward = 12 + 4 * n_in + 2 * n_in * n_out
-        total += 2 * row[6] * (forward + backward)
+        total += 2 * path.mul * (forward + backward)
     return total

@@ -30,7 +30,6 @@ from rich.console import Console
 from rich.table import Table
 
 from e3md.bench import seconds_in_lammps
-from e3md.fused import fuse
 from e3md.model import build_model
 from e3md.neighbors import neighbor_list
 from e3md.train.initial import load_initial
@@ -88,7 +87,7 @@ def time_peer(
 def count_flops(model: Path, n_neighbors: float) -> float:
     initial = load_initial(model)
     built = build_model(initial.config, initial.statistics, torch.float64)
-    return flops_per_atom(fuse(built, initial.config.cutoff, (2, 2)), n_neighbors)
+    return flops_per_atom(built, n_neighbors)
 
 
 def measure(name: str, system: str, dtype: str, threads: int) -> dict[str, Any]:

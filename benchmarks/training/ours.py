@@ -14,7 +14,7 @@ from e3md.convert.neutral import Neutral, load_weights
 from e3md.convert.sources import SOURCES
 from e3md.data.dataset import Sample
 from e3md.derivatives import predict
-from e3md.fused.training import Reach, training_form
+from e3md.model.architecture import Architecture, Reach
 from e3md.train.config import LossConfig
 from e3md.train.loss import loss
 from e3md.train.prepare import shortest_distance
@@ -23,7 +23,7 @@ from e3md.train.prepare import shortest_distance
 class Converted(NamedTuple):
     """A model and its weights as functions of those of its program."""
 
-    model: nn.Module
+    model: Architecture
     weights: Mapping[str, Tensor]
 
 
@@ -41,14 +41,14 @@ def convert(neutral: Neutral) -> Converted:
         return Converted(source.build(neutral).model, kept)
 
 
-def fast_form(model: nn.Module, setup: Setup, batches: list[Sample]) -> nn.Module:
-    """What `e3md train` evaluates."""
-    return training_form(model, Reach(shortest_distance({"train": batches}) or 1.0, setup.cutoff))
+def learn(model: Architecture, setup: Setup, batches: list[Sample]) -> None:
+    """Evaluate it from now on as `e3md train` does."""
+    model.learn(Reach(shortest_distance({"train": batches}) or 1.0, setup.cutoff))
 
 
-def backward(model: nn.Module, fast: nn.Module, batch: Sample, scale: float) -> float:
+def backward(model: nn.Module, batch: Sample, scale: float) -> float:
     """The loss, and its gradient in the parameters of the model."""
-    prediction = predict(fast, batch.graph, create_graph=True)
+    prediction = predict(model, batch.graph, create_graph=True)
     value = loss(prediction, batch, LossConfig(energy=ENERGY_WEIGHT, stress=0.0), scale)
     value.backward(inputs=[p for p in model.parameters() if p.requires_grad])
     return value.item()
@@ -57,11 +57,12 @@ def backward(model: nn.Module, fast: nn.Module, batch: Sample, scale: float) -> 
 def pull_back(neutral: Neutral, setup: Setup, batch: Sample, exact: bool) -> tuple[float, dict]:
     """The loss at a program's weights and its gradient in these, by name.
 
-    exact: by the model itself and not by the form that training evaluates.
+    exact: with the radial networks asked for every edge, not as training evaluates the model.
     """
     model, weights = convert(neutral)
-    fast = model if exact else fast_form(model, setup, [batch])
-    value = backward(model, fast, batch, setup.scale)
+    if not exact:
+        learn(model, setup, [batch])
+    value = backward(model, batch, setup.scale)
     slopes = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
     moved = [n for n in slopes if n in weights and weights[n].requires_grad]
     trained = {name: w for name, w in neutral.weights.items() if w.requires_grad}

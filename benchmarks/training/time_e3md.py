@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from cases import Setup
 from curves import INITIAL
-from ours import backward, convert, fast_form
+from ours import backward, convert, learn
 from steps import adam, seconds_per_step
 
 from e3md.convert.neutral import Neutral
@@ -21,11 +21,12 @@ def measure(path: Path, dtype: torch.dtype, n_batches: int, repeats: int) -> dic
     batches = setup.batches(dtype, n_batches)
     model = convert(Neutral.read(path.parent / INITIAL)).model
     set_dtype(model, dtype)
-    fast, optimizer = fast_form(model, setup, batches), adam(model)
+    learn(model, setup, batches)
+    optimizer = adam(model)
 
     def step(batch: Sample) -> None:
         optimizer.zero_grad()
-        backward(model, fast, batch, setup.scale)
+        backward(model, batch, setup.scale)
         optimizer.step()
 
     edges = sum(b.graph.edge_index.shape[1] for b in batches) / len(batches)
