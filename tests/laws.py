@@ -19,6 +19,7 @@ CONFIGS: dict[str, ModelConfig] = {
     "nequip-l1": small_config("nequip"),
     "nequip-l2-both": small_config("nequip", l_max=2, parity="both", n_layers=2),
     "nequip-l3-zbl": small_config("nequip", l_max=3, n_layers=2, zbl=True),
+    "nequip-l4": small_config("nequip", l_max=4, channels=4, n_layers=2),
     "nequip-1-layer": small_config("nequip", n_layers=1),
     "nequip-normed": small_config(
         "nequip",
@@ -37,6 +38,7 @@ CONFIGS: dict[str, ModelConfig] = {
     "mace-0e": small_config("mace", hidden_irreps="8x0e", correlation=3),
     "mace-1o": small_config("mace"),
     "mace-mixed": small_config("mace", hidden_irreps="8x0e+4x1o+2x2e", l_max=3, n_layers=3),
+    "mace-l4": small_config("mace", hidden_irreps="4x0e+4x1o+4x4e", l_max=4, correlation=2),
     "mace-correlation-1": small_config("mace", correlation=1, zbl=True),
     "mace-correlation-2": small_config("mace", correlation=2),
     "mace-agnostic": small_config("mace", first_interaction="agnostic", interaction="agnostic"),

@@ -33,8 +33,8 @@ def flops_per_atom(model: nn.Module, n_neighbors: float) -> float:
             case SplineConvolution():
                 total += n_neighbors * _edge(module.table)
             case Linear():
-                shapes = zip(module.parameters(), module.places[1::3], strict=True)
-                total += 2 * 2 * sum(w.numel() * n_m for w, n_m in shapes)
+                pairs = zip(module.weights(), module.map.blocks, strict=True)
+                total += 2 * 2 * sum(weight.numel() * block.n_m for weight, block in pairs)
             case SymmetricContraction():
                 total += 4 * 2 * len(module.terms) * module.channels
     return total

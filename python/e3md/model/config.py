@@ -51,7 +51,7 @@ class NequIPConfig(_Bessel):
 
     arch: Literal["nequip"] = "nequip"
     n_layers: Layers = Field(3, description="interaction layers")
-    l_max: int = Field(1, ge=0, le=3, description="largest degree of features and harmonics")
+    l_max: int = Field(1, ge=0, le=4, description="largest degree of features and harmonics")
     parity: Literal["natural", "both", "none"] = Field(
         "natural",
         description="features of parity (-1)^l, of both, or none: rotations without inversion",
@@ -94,7 +94,7 @@ class MACEConfig(_Bessel):
 
     arch: Literal["mace"] = "mace"
     n_layers: Layers = Field(2, description="interaction layers")
-    l_max: int = Field(3, ge=0, le=3, description="largest degree of the spherical harmonics")
+    l_max: int = Field(3, ge=0, le=4, description="largest degree of the spherical harmonics")
     correlation: int = Field(3, ge=1, le=3, description="body order minus one of each product")
     hidden_irreps: str = Field("64x0e+64x1o", description="features passed between layers")
     first_interaction: Interaction = Field(
@@ -143,7 +143,7 @@ class SO3NetConfig(FilterConfig):
     """SO3net (Schütt et al., J. Chem. Phys. 158, 144801)."""
 
     arch: Literal["so3net"] = "so3net"
-    l_max: int = Field(2, ge=0, le=3, description="largest degree of features and harmonics")
+    l_max: int = Field(2, ge=0, le=4, description="largest degree of features and harmonics")
     gated_readout: bool = Field(False, description="multiply the readout with a sigmoid network")
 
 

@@ -2,8 +2,9 @@
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from e3nn.o3 import Irreps
@@ -14,26 +15,57 @@ from e3md.model.alike import check_alike
 from e3md.model.layout import Block, Layout
 
 
-class _Map:
+class MapBlock(NamedTuple):
+    """y[out_offset + m·c_out + d] = scale · Σ_c x[in_offset + m·c_in + c] W[c, d] for m < n_m."""
+
+    in_offset: int
+    n_m: int
+    out_offset: int
+    scale: float
+
+
+@dataclass(frozen=True)
+class IrrepsMap:
     """Which columns feed which: what `ops.irreps_linear` is told beside the weights."""
 
-    def __init__(self, irreps_in: Irreps | str, irreps_out: Irreps | str) -> None:
-        source, target = Layout(irreps_in), Layout(irreps_out)
-        self.dim_in, self.dim_out = source.dim, target.dim
-        self.pairs = [(source.find(block.irrep), block) for block in target.blocks]
-
-    def fed(self) -> Iterator[tuple[Block, Block]]:
-        """Blocks of input and output that have a W."""
-        return ((a, b) for a, b in self.pairs if a)
+    blocks: tuple[MapBlock, ...]
+    dim_in: int
+    dim_out: int
 
     @property
     def places(self) -> list[int]:
-        """in_offset, 2l+1, out_offset of each W."""
-        return [n for a, b in self.fed() for n in (a.offset, a.n_m, b.offset)]
+        """As the op takes them."""
+        return [place for block in self.blocks for place in block[:3]]
 
     @property
     def scales(self) -> list[float]:
-        return [1.0 / math.sqrt(a.channels) for a, _ in self.fed()]
+        return [block.scale for block in self.blocks]
+
+
+def side_by_side(maps: Sequence[IrrepsMap]) -> IrrepsMap:
+    """Maps of equal width for the columns of several models, one after the other."""
+    one, n = maps[0], len(maps)
+    blocks = [
+        block._replace(
+            in_offset=block.in_offset + k * one.dim_in,
+            out_offset=block.out_offset + k * one.dim_out,
+        )
+        for k, own in enumerate(maps)
+        for block in own.blocks
+    ]
+    return IrrepsMap(tuple(blocks), n * one.dim_in, n * one.dim_out)
+
+
+def _between(
+    irreps_in: Irreps | str, irreps_out: Irreps | str
+) -> tuple[IrrepsMap, list[tuple[Block | None, Block]]]:
+    """The map, and what feeds each block of the output."""
+    source, target = Layout(irreps_in), Layout(irreps_out)
+    pairs = [(source.find(block.irrep), block) for block in target.blocks]
+    blocks = [
+        MapBlock(a.offset, a.n_m, b.offset, 1.0 / math.sqrt(a.channels)) for a, b in pairs if a
+    ]
+    return IrrepsMap(tuple(blocks), source.dim, target.dim), pairs
 
 
 class Matrix(nn.Module):
@@ -52,11 +84,11 @@ class Linear(nn.Module):
 
     def __init__(self, irreps_in: Irreps | str, irreps_out: Irreps | str) -> None:
         super().__init__()
-        described = _Map(irreps_in, irreps_out)
-        self.dim_in, self.dim_out = described.dim_in, described.dim_out
-        self.places, self.scales = described.places, described.scales
+        self.map, pairs = _between(irreps_in, irreps_out)
+        self.dim_out = self.map.dim_out
+        self.places, self.scales = self.map.places, self.map.scales
         self.blocks: Any = nn.ModuleList(
-            Matrix(a.channels, b.channels) if a else nn.Identity() for a, b in described.pairs
+            Matrix(a.channels, b.channels) if a else nn.Identity() for a, b in pairs
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,13 +117,14 @@ class SpeciesLinear(nn.Module):
 
     def __init__(self, n_species: int, irreps_in: Irreps | str, irreps_out: Irreps | str) -> None:
         super().__init__()
-        described = _Map(irreps_in, irreps_out)
         self.n_species = n_species
-        self.dim_in, self.dim_out = described.dim_in, described.dim_out
-        self.places, self.scales = described.places, described.scales
+        self.map, pairs = _between(irreps_in, irreps_out)
+        self.dim_out = self.map.dim_out
+        self.places, self.scales = self.map.places, self.map.scales
         self.weights = nn.ParameterList(
             nn.Parameter(torch.randn(n_species, a.channels, b.channels, dtype=torch.float64))
-            for a, b in described.fed()
+            for a, b in pairs
+            if a
         )
 
     def forward(self, x: Tensor, types: Tensor) -> Tensor:
@@ -107,16 +140,10 @@ class SpeciesLinear(nn.Module):
 
 def _stacked(members: Sequence[Any], name: str, weights: nn.Module) -> Any:
     """The first member with the weights of all, each moved to its columns."""
-    check_alike(members, stacked=("scales",))
-    one = members[0]
-    stacked = copy.copy(one)
+    check_alike(members, stacked=("map", "scales"))
+    stacked = copy.copy(members[0])
     stacked._modules = {name: weights}
-    shift = [one.dim_in, 0, one.dim_out] * len(one.scales)
-    stacked.places = [
-        place + k * step
-        for k, member in enumerate(members)
-        for place, step in zip(member.places, shift, strict=True)
-    ]
-    stacked.scales = [scale for member in members for scale in member.scales]
-    stacked.dim_in, stacked.dim_out = len(members) * one.dim_in, len(members) * one.dim_out
+    stacked.map = side_by_side([member.map for member in members])
+    stacked.dim_out = stacked.map.dim_out
+    stacked.places, stacked.scales = stacked.map.places, stacked.map.scales
     return stacked

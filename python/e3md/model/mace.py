@@ -16,7 +16,7 @@ from e3md.model.config import MACEConfig
 from e3md.model.convolution import EdgeConvolution, channelwise
 from e3md.model.embedding import EdgeEmbedding
 from e3md.model.layout import Layout, harmonics_irreps
-from e3md.model.linear import Linear, SpeciesLinear
+from e3md.model.linear import IrrepsMap, Linear, MapBlock, SpeciesLinear, side_by_side
 from e3md.model.path_table import Path, PathTable, padded_width
 from e3md.model.product import SymmetricContraction
 from e3md.model.radial import MLP, AgnesiBessel, BesselBasis, PolynomialEnvelope
@@ -118,20 +118,18 @@ class MergedConvolution(nn.Module):
     places: list[int]
     scales: list[float]
 
-    def __init__(
-        self, splines: SplineConvolution, sources: Tensor, places: list[int], scales: list[float]
-    ) -> None:
+    def __init__(self, splines: SplineConvolution, sources: Tensor, columns: IrrepsMap) -> None:
         """Build.
 
         Args:
             splines: from columns of the tables to A, without features.
             sources: (n_weights,) the channel of u that each radial weight is multiplied by.
-            places, scales: of each W_l, from radial weights to columns, see `ops.irreps_linear`.
+            columns: from radial weights to columns, by each W_l.
         """
         super().__init__()
         self.splines = splines
-        self.n_columns = splines.table.n_weights
-        self.places, self.scales = places, scales
+        self.map, self.n_columns = columns, columns.dim_out
+        self.places, self.scales = columns.places, columns.scales
         self.register_buffer("sources", sources, persistent=False)
 
     def forward(self, edges: Edges, n_local: int) -> Tensor:
@@ -158,33 +156,32 @@ class MergedConvolution(nn.Module):
         check_alike([member.splines for member in members])
         one, n = members[0], len(members)
         n_channels = int(one.sources.max()) + 1
-        shift = [len(one.sources), 0, one.n_columns] * len(one.scales)
         return MergedConvolution(
             one.splines.with_table(one.splines.table.side_by_side(n)),
             torch.cat([one.sources + k * n_channels for k in range(n)]),
-            [p + k * s for k in range(n) for p, s in zip(one.places, shift, strict=True)],
-            one.scales * n,
+            side_by_side([member.map for member in members]),
         )
 
 
 def merged(paths: PathTable, linear: Linear, embedding: EdgeEmbedding) -> MergedConvolution | None:
     """Of a first layer with these paths and this map after them; None if its tables were large."""
     found: list[Path] = []
-    places: list[int] = []
+    blocks: list[MapBlock] = []
     n_columns = 0
-    for path, out_offset, weight in zip(
-        paths.paths, linear.places[2::3], linear.weights(), strict=True
-    ):
+    for path, block, weight in zip(paths.paths, linear.map.blocks, linear.weights(), strict=True):
         c_out = weight.shape[1]
-        found.append(Path(0, 0, path.sh_offset, out_offset, c_out, n_columns, c_out, path.terms))
-        places += [path.weight_offset, 1, n_columns]
+        place = (0, 0, path.sh_offset, block.out_offset, c_out, n_columns, c_out)
+        found.append(Path(*place, path.terms))
+        blocks.append(MapBlock(path.weight_offset, 1, n_columns, block.scale))
         n_columns += padded_width(c_out)
-    table = PathTable(tuple(found), 0, n_columns, linear.dim_out)
-    splines = embedding.splines(table, by_neighbor=True)
+    splines = embedding.splines(
+        PathTable(tuple(found), 0, n_columns, linear.dim_out), by_neighbor=True
+    )
     if splines.n_tables * n_columns > MAX_COLUMNS:
         return None
     sources = torch.cat([torch.arange(path.mul) for path in paths.paths])
-    return MergedConvolution(splines, sources, places, linear.scales)
+    columns = IrrepsMap(tuple(blocks), paths.n_weights, n_columns)
+    return MergedConvolution(splines, sources, columns)
 
 
 class Columns(nn.Module):
