@@ -58,8 +58,7 @@ bool is_device(const std::string& text) {
 
 std::string pick_device(const std::string& asked, const LAMMPS_NS::LAMMPS& lmp) {
   const int rank = rank_on_node(lmp);
-  const bool choose = asked.empty() || asked == "cuda";
-  if (choose && e3md::missing_cuda().empty())
+  if (asked.empty() ? e3md::prefers_cuda() : asked == "cuda" && e3md::missing_cuda().empty())
     return "cuda:" + std::to_string(rank % e3md::n_cuda_devices());
   return asked.empty() ? "cpu" : asked;
 }

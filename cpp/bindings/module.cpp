@@ -194,6 +194,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("references_forced", &e3md::references_forced);
   m.def("ops_in_use", &e3md::ops_in_use);
   m.def("missing_cuda", &e3md::missing_cuda);
+  m.def("prefers_cuda", &e3md::prefers_cuda);
   m.def(
       "lammps_units",
       [](const std::string& style) {

@@ -68,8 +68,12 @@ std::string missing_cuda() {
   std::string names;
   for (const std::string& name : ops_without_kernel("cuda"))
     names += (names.empty() ? "" : ", ") + name;
-  return names.empty() ? "" : "this build of e3md has no CUDA kernels of its ops " + names;
+  if (names.empty() || references_forced()) return "";
+  return "this build of e3md has no CUDA kernels of its ops " + names +
+         " (with E3MD_REFERENCE=1 torch operations stand in for them: slow)";
 }
+
+bool prefers_cuda() { return missing_cuda().empty() && ops_without_kernel("cuda").empty(); }
 
 int n_threads() { return at::get_num_threads(); }
 

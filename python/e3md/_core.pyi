@@ -141,5 +141,8 @@ def ops_in_use() -> str:
 def missing_cuda() -> str:
     """What keeps models from running on CUDA here, as the end of a sentence; empty: nothing."""
 
+def prefers_cuda() -> bool:
+    """Whether CUDA is there with every kernel, so that it may be chosen unasked."""
+
 def lammps_units(style: str) -> tuple[float, float]:
     """(eV per energy unit, Å per length unit) of a LAMMPS unit style."""

@@ -34,6 +34,9 @@ std::string ops_in_use();
 /// empty if nothing does. The one place that this is asked.
 std::string missing_cuda();
 
+/// Whether CUDA is there with every kernel, so that it may be chosen unasked.
+bool prefers_cuda();
+
 /// Compute threads of this process.
 int n_threads();
 void set_n_threads(int n);

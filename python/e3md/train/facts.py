@@ -10,7 +10,7 @@ from e3md.data.read import DataError, Frame
 from e3md.data.statistics import find_species
 from e3md.neighbors import neighbor_list
 from e3md.threads import useful_threads
-from e3md.train.device import missing_cuda
+from e3md.train.device import prefers_cuda
 
 STEP_ATOMS = 200  # of a training step, about
 CUTOFF = 5.0  # Å, at which neighbors are counted
@@ -70,7 +70,7 @@ def collect_facts(frames: Sequence[Frame]) -> Facts:
         edges=(min(edges), float(np.mean(edges)), max(edges)),
         molecules=_molecules(frames),
         threads=useful_threads(max(STEP_ATOMS, round(float(np.mean(atoms))))),
-        cuda=not missing_cuda(),
+        cuda=prefers_cuda(),
     )
 
 
