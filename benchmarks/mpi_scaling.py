@@ -18,7 +18,9 @@ from ase.io import read
 
 from e3md import E3Calculator
 from e3md.demo import MODEL_PATH, STRUCTURE_PATH
-from e3md.lammps_run import run_input, write_data
+from e3md.lammps.inputs import potential, structure
+from e3md.lammps.runner import run_input
+from e3md.lammps.structure import write_data
 from e3md.neighbors import neighbor_list
 
 parser = argparse.ArgumentParser(description=__doc__)
@@ -37,12 +39,7 @@ n_edges = len(neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, calcul
 print(f"{platform.machine()}, {os.cpu_count()} cores, 1 thread per rank, {calculator.dtype}")
 print(f"{len(atoms)} atoms, {n_edges / len(atoms):.0f} neighbors within {calculator.cutoff:g} Å")
 
-INPUT = f"""units metal
-atom_style atomic
-newton on
-read_data start.data
-pair_style e3nn
-pair_coeff * * "{args.model.resolve()}" {" ".join(species)}
+INPUT = f"""{structure("start.data")}{potential(args.model, species)}
 velocity all create 600 1
 fix 1 all nve
 timestep 0.001

@@ -21,7 +21,7 @@ from ase.md.velocitydistribution import Stationary, thermalize_momenta
 import e3md.ops  # noqa: F401 (registers the ops that model files call)
 from e3md import E3Calculator
 from e3md.demo import MODEL_PATH, STRUCTURE_PATH
-from e3md.demo.engines import Protocol, run_ase, run_lammps
+from e3md.md.simulate import Protocol, run_ase, run_lammps
 from e3md.model.build import stays_double
 
 

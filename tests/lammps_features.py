@@ -15,7 +15,8 @@ import torch
 
 from conftest import random_statistics, small_config
 from e3md.export import TrainingRecord, save_model
-from e3md.lammps_run import LammpsCase, LammpsResult, run_lammps, write_data
+from e3md.lammps.runner import LammpsCase, LammpsResult, run_lammps
+from e3md.lammps.structure import write_data
 from e3md.model import build_model
 from lammps_cases import SPECIES, STRUCTURES, failure, reference
 

@@ -25,8 +25,8 @@ from protocols import RECIPES, Experiment, Protocol, TestSet
 from records import Result, read_results, write_result
 from run import select
 
+from e3md.accuracy.errors import ErrorPair, Errors
 from e3md.data.read import read_structures
-from e3md.errors import ErrorPair, Errors
 from e3md.train.config import Config, ConfigError
 from training_data import labelled_frames
 

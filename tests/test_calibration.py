@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from e3md.calibration import calibrate, calibration_table, collect_deviations
-from e3md.errors import Compared
+from e3md.accuracy.calibration import calibrate, calibration_table, collect_deviations
+from e3md.accuracy.errors import Compared
 
 
 def drawn(factor: float, n: int = 20000) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from committees import write_committee_alone
 from e3md import E3Calculator
 from e3md._core import check_model_file
 from e3md.export import METADATA_FILE
-from e3md.lammps_run import LammpsCase, run_lammps
+from e3md.lammps.runner import LammpsCase, run_lammps
 
 MakeModel = Callable[..., Path]
 

@@ -25,7 +25,7 @@ from e3md.convert.learned import doubtful_elements
 from e3md.convert.peer import Reference, references
 from e3md.convert.sources import SOURCES, Source
 from e3md.export import TrainingRecord, save_model
-from e3md.lammps_run import LammpsCase, LammpsResult, run_lammps
+from e3md.lammps.runner import LammpsCase, LammpsResult, run_lammps
 from e3md.structures import perturbed_structures
 from e3md.train.report import read_metrics
 from e3md.train.run import METRICS, train

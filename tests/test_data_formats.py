@@ -14,11 +14,11 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from typer.testing import CliRunner
 
+from e3md.accuracy.evaluate import evaluate
 from e3md.cli import app
 from e3md.data.problems import DataError
 from e3md.data.read import DataKeys, read_frames
 from e3md.data.sources import expand_globs, short_names, source_of
-from e3md.evaluate import evaluate
 from e3md.train.run import train
 from training_data import labelled_frames, write_run
 

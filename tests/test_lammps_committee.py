@@ -10,7 +10,8 @@ from ase import Atoms
 
 from committees import write_committee_alone
 from conftest import random_structure
-from e3md.lammps_run import LammpsCase, run_input, run_lammps, write_data
+from e3md.lammps.runner import LammpsCase, run_input, run_lammps
+from e3md.lammps.structure import write_data
 from lammps_cases import (
     SPECIES,
     STRUCTURES,

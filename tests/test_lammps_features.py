@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from e3md.lammps import environment, lmp_command
-from e3md.lammps_run import write_data
+from e3md.lammps.structure import write_data
 from lammps_cases import SPECIES, STRUCTURES, needs_lammps, reference
 from lammps_features import FEATURES, REFUSALS, Refusal, run_features, run_refusal
 

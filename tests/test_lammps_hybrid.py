@@ -8,7 +8,7 @@ import pytest
 from ase import Atoms
 
 from conftest import random_structure
-from e3md.lammps_run import LammpsCase, LammpsResult, run_lammps
+from e3md.lammps.runner import LammpsCase, LammpsResult, run_lammps
 from lammps_cases import SPECIES, STRUCTURES, needs_lammps, reference
 
 pytestmark = needs_lammps

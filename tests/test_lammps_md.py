@@ -15,7 +15,8 @@ from ase.optimize import BFGS
 
 from e3md import E3Calculator
 from e3md.lammps import mpiexec_path, plugin_path
-from e3md.lammps_run import LammpsCase, run_input, run_lammps, write_data
+from e3md.lammps.runner import LammpsCase, run_input, run_lammps
+from e3md.lammps.structure import write_data
 from lammps_cases import SPECIES, STRUCTURES, assert_same, needs_lammps, reference
 
 pytestmark = needs_lammps

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from e3md.lammps_run import run_input
+from e3md.lammps.runner import run_input
 from lammps_cases import SPECIES, failure, needs_lammps, reference
 
 pytestmark = needs_lammps

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from ase.constraints import FixAtoms
 
-from e3md.lammps_run import LammpsCase, run_lammps
-from e3md.verify import verify
+from e3md.lammps.runner import LammpsCase, run_lammps
+from e3md.lammps.verify import verify
 from lammps_cases import SPECIES, STRUCTURES, assert_same, needs_lammps, reference
 
 pytestmark = needs_lammps

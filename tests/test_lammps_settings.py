@@ -10,7 +10,8 @@ from ase import Atoms
 
 from e3md import E3Calculator
 from e3md._core import lammps_units, missing_cuda, ops_without_kernel
-from e3md.lammps_run import run_input, write_data
+from e3md.lammps.runner import run_input
+from e3md.lammps.structure import write_data
 from lammps_cases import SPECIES, STRUCTURES, failure, needs_lammps, reference
 
 pytestmark = needs_lammps

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from e3md.lammps_run import run_input, write_data
+from e3md.lammps.runner import run_input
+from e3md.lammps.structure import write_data
 from lammps_cases import SPECIES, STRUCTURES, needs_lammps, reference
 
 pytestmark = needs_lammps

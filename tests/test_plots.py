@@ -7,9 +7,9 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from e3md import plots
-from e3md.errors import Compared, collect_errors
-from e3md.plots import learning_curves, parity_plots
+from e3md.accuracy import plots
+from e3md.accuracy.errors import Compared, collect_errors
+from e3md.accuracy.plots import learning_curves, parity_plots
 
 E0 = {"H": -13.0, "O": -430.0}
 

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from conftest import random_structure
 from drawing import drawn
 from e3md import E3Calculator
+from e3md.accuracy.evaluate import evaluate
 from e3md.cli import app
-from e3md.evaluate import evaluate
 from e3md.report import live, run, scene
 from e3md.train.checkpoint import load_run
 from e3md.train.run import train

@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from drawing import drawn
-from e3md.evaluate import evaluate
+from e3md.accuracy.evaluate import evaluate
 from e3md.export import export_run
 from e3md.train.checkpoint import load_run
 from e3md.train.config import ConfigError

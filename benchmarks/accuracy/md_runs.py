@@ -17,7 +17,9 @@ from rich.progress import track
 from e3md.analysis import RadialDistribution, Trajectory, read_trajectory
 from e3md.data.read import file_sha256
 from e3md.files import write_text
-from e3md.lammps_run import run_input, write_data
+from e3md.lammps.inputs import potential, structure
+from e3md.lammps.runner import run_input
+from e3md.lammps.structure import write_data
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 
@@ -119,17 +121,13 @@ def _input(model: Path, species: list[str], plan: Plan, previous: int | None, en
     names = " ".join(species)
     if previous is None:
         start, velocities = (
-            "read_data start.data",
+            structure("start.data"),
             (f"velocity all create {plan.temperature} {plan.seed} mom yes rot no dist gaussian"),
         )
     else:
         start, velocities = f"read_restart {previous}.restart", ""
-    return f"""units metal
-atom_style atomic
-newton on
-{start}
-pair_style e3nn
-pair_coeff * * "{model}" {names}
+    return f"""{start}
+{potential(model, species)}
 {velocities}
 timestep {timestep}
 thermo 1000

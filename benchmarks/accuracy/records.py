@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from e3md.errors import Errors
+from e3md.accuracy.errors import Errors
 from e3md.files import write_text
 
 RESULTS = Path(__file__).parent / "results"

@@ -19,7 +19,7 @@ from md_runs import MDRecord, read_md_records
 from protocols import Family
 from records import RESULTS, Result, read_results
 
-from e3md.errors import Errors
+from e3md.accuracy.errors import Errors
 from e3md.files import write_text
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,11 +18,11 @@ from protocols import Experiment, Protocol, TestSet
 from records import Result, write_result
 
 from e3md import __version__
+from e3md.accuracy.errors import Errors
+from e3md.accuracy.evaluate import evaluate
 from e3md.bench import processor
 from e3md.data.read import read_frames, read_structures
 from e3md.data.split import split
-from e3md.errors import Errors
-from e3md.evaluate import evaluate
 from e3md.export import export_run
 from e3md.files import write_text
 from e3md.train.checkpoint import LAST, load_run

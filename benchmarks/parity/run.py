@@ -20,7 +20,7 @@ from e3md import E3Calculator
 from e3md._core import read_metadata
 from e3md.convert import ConversionError, convert
 from e3md.convert.detect import detect
-from e3md.lammps_run import LammpsCase, run_lammps
+from e3md.lammps.runner import LammpsCase, run_lammps
 from e3md.structures import perturbed_structures
 
 parser = argparse.ArgumentParser(description=__doc__)

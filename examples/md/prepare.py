@@ -8,7 +8,7 @@ from ase.io import read, write
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
 
 from e3md.demo import STRUCTURE_PATH
-from e3md.demo.engines import write_start
+from e3md.lammps.structure import write_data
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--structure", type=Path, default=STRUCTURE_PATH, help="file that ASE reads")
@@ -33,5 +33,5 @@ Stationary(atoms)
 args.output.mkdir(parents=True, exist_ok=True)
 write(args.output / "start.extxyz", atoms, columns=["symbols", "positions", "momenta"])
 species = sorted(set(atoms.get_chemical_symbols()))
-write_start(atoms, species, args.output / "start.data")
+write_data(args.output / "start.data", atoms, species, velocities=True)
 print(f"{len(atoms)} atoms; LAMMPS types 1..{len(species)}: {' '.join(species)}")

@@ -17,26 +17,14 @@ from rich.table import Table
 from e3md._core import ops_in_use
 from e3md.calculator import E3Calculator
 from e3md.data.formats import read_structure
-from e3md.lammps_run import run_input, write_data
+from e3md.lammps.inputs import boundary_of, potential, structure
+from e3md.lammps.runner import run_input
+from e3md.lammps.structure import write_data
 from e3md.neighbors import neighbor_list
 from e3md.structures import bare, perturbed_structures
 from e3md.threads import exactly, physical_cores
 
 STEPS = 15
-_INPUT = """units metal
-atom_style atomic
-newton on
-boundary {boundary}
-read_data start.data
-pair_style e3nn dtype {dtype}
-pair_coeff * * "{model}" {species}
-velocity all create 300 1
-fix 1 all nve
-timestep 0.0001
-{commands}
-run 3
-run {steps}
-"""
 
 
 @dataclass(frozen=True)
@@ -138,10 +126,15 @@ def seconds_in_lammps(
     species = sorted(set(atoms.get_chemical_symbols()))
     with tempfile.TemporaryDirectory() as folder:
         write_data(Path(folder) / "start.data", atoms, species)
-        text = _INPUT.format(
-            dtype=dtype, model=model.resolve(), species=" ".join(species),
-            boundary=" ".join("p" if p else "f" for p in atoms.pbc), steps=steps, commands=commands,
-        )  # fmt: skip
+        begin = structure("start.data", boundary_of(atoms.pbc))
+        text = f"""{begin}{potential(model, species, f"dtype {dtype}")}
+velocity all create 300 1
+fix 1 all nve
+timestep 0.0001
+{commands}
+run 3
+run {steps}
+"""
         log = run_input(text, ranks, Path(folder))
     return float(re.findall(r"Loop time of (\S+) on", log)[-1]) / steps
 

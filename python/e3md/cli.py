@@ -185,8 +185,8 @@ def evaluate(
     virial_key: VirialKey = None,
 ) -> None:
     """Compare a model with reference data."""
+    from e3md.accuracy.evaluate import evaluate as run
     from e3md.data.read import DataKeys
-    from e3md.evaluate import evaluate as run
 
     keys = DataKeys(energy=energy_key, forces=forces_key, stress=stress_key, virial=virial_key)
     run(model, data, json_path=json, plots_dir=plots, keys=keys, report=report)
@@ -198,7 +198,7 @@ def verify(
     structure: Annotated[Path, typer.Argument(help="structure file that ASE reads")],
 ) -> None:
     """Check on this machine that ASE and LAMMPS (1, 2, 4 ranks) give the same numbers."""
-    from e3md.verify import verify_and_print
+    from e3md.lammps.verify import verify_and_print
 
     raise typer.Exit(0 if verify_and_print(model, structure) else 1)
 

@@ -152,7 +152,7 @@ def _plugin() -> str:
 
 def _pair_style() -> str:
     """Ask LAMMPS itself."""
-    from e3md.lammps_run import run_input
+    from e3md.lammps.runner import run_input
 
     with tempfile.TemporaryDirectory(prefix="e3md-doctor-") as folder:
         log = run_input("plugin list\n", 1, Path(folder))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from e3md.accuracy.errors import Compared
 from e3md.data.units import (
     ENERGIES,
     FORCES,
@@ -17,7 +18,6 @@ from e3md.data.units import (
     question,
     with_signs,
 )
-from e3md.errors import Compared
 
 _LIKE = 1.5  # factor that an ordinary model may be off
 _KNOWN = (1.1, 0.8)  # from a known unit's factor, with this correlation

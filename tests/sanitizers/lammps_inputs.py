@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from committees import write_committee_alone
-from e3md.lammps_run import LammpsCase, run_lammps
+from e3md.lammps.runner import LammpsCase, run_lammps
 from lammps_cases import SPECIES, STRUCTURES, needs_lammps
 from test_lammps_hybrid import LJ, LJ_COEFF, ZBL, _zbl, ions_beside_gas
 

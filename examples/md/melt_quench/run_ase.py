@@ -5,7 +5,6 @@ and anneal.traj. A stage whose last frame (STAGE.extxyz) is there is not run aga
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,9 @@ from ase import units
 from ase.io import read, write
 from ase.md.langevin import Langevin
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import calculator, run
+from e3md import E3Calculator
+from e3md.demo import MODEL_PATH
+from e3md.md.dynamics import run
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--model", type=Path, help="model file; default: the demo's potential")
@@ -45,7 +45,7 @@ for name, length, begin, end in stages:
     if last.exists():
         atoms = read(last)
         continue
-    atoms.calc = calculator(args.model)
+    atoms.calc = E3Calculator(args.model or MODEL_PATH)
     n_steps = round(length * 1000 / args.timestep)
     friction = 1 / (args.damping * units.fs)
     langevin = Langevin(

@@ -13,8 +13,9 @@ from ase.io import read
 from ase.md.langevin import Langevin
 from ase.md.nose_hoover_chain import NoseHooverChainNVT
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from common import calculator, run
+from e3md import E3Calculator
+from e3md.demo import MODEL_PATH
+from e3md.md.dynamics import run
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--model", type=Path, help="model file; default: the demo's potential")
@@ -36,7 +37,7 @@ if atoms.constraints:
     sys.exit(
         "NoseHooverChainNVT is wrong with constraints: use ase.md.langevin.Langevin throughout"
     )
-atoms.calc = calculator(args.model)
+atoms.calc = E3Calculator(args.model or MODEL_PATH)
 step = args.timestep * units.fs
 damping = args.damping * units.fs
 

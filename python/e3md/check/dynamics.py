@@ -7,7 +7,7 @@ from ase.md.velocitydistribution import Stationary, thermalize_momenta
 
 from e3md.check.result import Bounds, CheckResult
 from e3md.check.subject import Subject
-from e3md.demo.engines import Protocol, run_ase
+from e3md.md.simulate import Protocol, run_ase
 
 TEMPERATURE = 300.0  # K
 WARM_UP = 0.1  # ps of NVT

@@ -16,11 +16,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from e3md.analysis import Trajectory
-from e3md.demo.engines import LAMMPS_TRAJECTORY, MDResult, Protocol, run_ase, run_lammps
 from e3md.demo.pictures import PARTED, draw_dynamics, draw_rdf, parted_after
 from e3md.lammps import how_to_install
-from e3md.lammps_run import LammpsCase
-from e3md.lammps_run import run_lammps as evaluate_in_lammps
+from e3md.lammps.runner import LammpsCase
+from e3md.lammps.runner import run_lammps as evaluate_in_lammps
+from e3md.md.simulate import LAMMPS_TRAJECTORY, MDResult, Protocol, run_ase, run_lammps
 from e3md.structures import bare
 
 SOURCE = (

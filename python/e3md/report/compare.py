@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from e3md.accuracy.plots import best_epoch
 from e3md.data.sources import short_names
-from e3md.plots import best_epoch
 from e3md.train.checkpoint import RunRecord, load_record, member_folders
 from e3md.train.history import METRICS
 from e3md.train.report import read_metrics

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from e3md.plots import CURVES, Curve, best_epoch, draw_curve
+from e3md.accuracy.plots import CURVES, Curve, best_epoch, draw_curve
 from e3md.report.content import Picture, Section
 from e3md.report.svg import inline_svg
 

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from e3md.calibration import collect_deviations
-from e3md.errors import ErrorPair, Errors, collect_errors, error_rows
-from e3md.plots import calibration_panels, draw_calibration, draw_parity, parity_panels
+from e3md.accuracy.calibration import collect_deviations
+from e3md.accuracy.errors import ErrorPair, Errors, collect_errors, error_rows
+from e3md.accuracy.plots import calibration_panels, draw_calibration, draw_parity, parity_panels
 from e3md.report.content import Picture, Section, Table
 from e3md.report.evaluated import Evaluated, errors_by_kind
 from e3md.report.svg import inline_svg

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from e3md.accuracy.errors import Compared, Errors, collect_errors
 from e3md.data.read import Frame
-from e3md.errors import Compared, Errors, collect_errors
 
 KIND = "config_type"  # what data sets call the kind of a frame
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from e3md._core import read_metadata
+from e3md.accuracy.errors import Compared
 from e3md.data.read import Frame
-from e3md.errors import Compared
 from e3md.report.content import Page
 from e3md.report.data_section import data_section
 from e3md.report.error_sections import error_sections

@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from e3md.plots import DENSITY
+from e3md.accuracy.plots import DENSITY
 
 LEVELS = 6  # of density, in the style sheet
 COLORS = {

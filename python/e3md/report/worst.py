@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from e3md.accuracy.errors import Compared
 from e3md.data.read import Frame
-from e3md.errors import Compared
 from e3md.report.content import Section, Table
 from e3md.report.evaluated import Evaluated
 from e3md.report.scene import Scene, scene_json

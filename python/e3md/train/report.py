@@ -10,13 +10,13 @@ import yaml
 from numpy.typing import NDArray
 from torch import nn
 
-from e3md.calibration import calibration_table, collect_deviations
+from e3md.accuracy.calibration import calibration_table, collect_deviations
+from e3md.accuracy.errors import Compared, Errors, collect_errors, error_rows
+from e3md.accuracy.plots import calibration_plot, learning_curves, parity_plots
 from e3md.data.dataset import Sample, collate
 from e3md.derivatives import Prediction, predict
-from e3md.errors import Compared, Errors, collect_errors, error_rows
 from e3md.files import write_text
 from e3md.model.committee import members_of
-from e3md.plots import calibration_plot, learning_curves, parity_plots
 from e3md.train.checkpoint import RunRecord
 from e3md.train.config import Config
 

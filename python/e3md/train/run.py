@@ -13,8 +13,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.table import Table
 
+from e3md.accuracy.errors import Errors, error_rows
 from e3md.data.batches import BatchSize, Share, training_loader, validation_loader
-from e3md.errors import Errors, error_rows
 from e3md.export import FINISHED, UNFINISHED, TrainingRecord
 from e3md.files import remove_leftovers, write_text
 from e3md.interrupts import Interrupted

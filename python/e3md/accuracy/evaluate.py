@@ -9,12 +9,12 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from e3md.accuracy.calibration import collect_deviations
+from e3md.accuracy.errors import Compared, Errors, collect_errors, error_rows
 from e3md.calculator import E3Calculator
-from e3md.calibration import collect_deviations
 from e3md.data.problems import DataError, as_options, hints_as_options
 from e3md.data.read import DataKeys, Frame, read_frames
 from e3md.data.sources import expand_globs, short_names
-from e3md.errors import Compared, Errors, collect_errors, error_rows
 from e3md.files import write_text
 from e3md.label_slopes import label_remarks
 
@@ -99,7 +99,7 @@ def _print(errors: Errors, model: str | Path, names: Iterable[str], console: Con
 
 def _draw(compared: Sequence[Compared], errors: Errors, folder: Path) -> list[Path]:
     """Pictures of what there is; those of deviations, for a committee, need an energy or force."""
-    from e3md.plots import calibration_plot, parity_plots
+    from e3md.accuracy.plots import calibration_plot, parity_plots
 
     pictures = parity_plots(compared, errors, folder)
     if compared[0].deviation is not None:

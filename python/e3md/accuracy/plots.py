@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from e3md.calibration import Calibration, Deviations, energy_pairs, force_pairs
-from e3md.errors import Compared, ErrorPair, Errors
+from e3md.accuracy.calibration import Calibration, Deviations, energy_pairs, force_pairs
+from e3md.accuracy.errors import Compared, ErrorPair, Errors
 
 DENSE = 1000  # points, from which on a panel shows their density
 DENSITY = colormaps["viridis"].resampled(12)

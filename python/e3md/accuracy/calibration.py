@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 from scipy.stats import rankdata
 
-from e3md.errors import Compared
+from e3md.accuracy.errors import Compared
 
 _BINS, _PER_BIN = 12, 20  # bins at most; entries in a bin at least, where there are so many
 

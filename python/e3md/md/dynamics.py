@@ -1,4 +1,4 @@
-"""What both ASE examples need: the potential, a trajectory with times, a progress bar."""
+"""A run of ASE's dynamics: a trajectory with times, a progress bar."""
 
 from pathlib import Path
 
@@ -6,14 +6,6 @@ from ase import Atoms, units
 from ase.io import Trajectory
 from ase.md.md import MolecularDynamics
 from rich.progress import Progress, TimeRemainingColumn
-
-from e3md import E3Calculator
-from e3md.demo import MODEL_PATH
-
-
-def calculator(model: Path | None) -> E3Calculator:
-    """The calculator of a model file; the demo's potential if None."""
-    return E3Calculator(str(model or MODEL_PATH))
 
 
 def run(dynamics: MolecularDynamics, n_steps: int, interval: int, path: Path | None) -> None:

@@ -10,14 +10,15 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 from ase.io import write
-from ase.io.lammpsdata import write_lammps_data
 from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.verlet import VelocityVerlet
 
 from e3md.analysis import Trajectory, read_trajectory
 from e3md.analysis.periodic import FloatArray
 from e3md.analysis.reading import from_atoms
-from e3md.lammps_run import run_input
+from e3md.lammps.inputs import potential, structure
+from e3md.lammps.runner import run_input
+from e3md.lammps.structure import write_data
 
 LAMMPS_TRAJECTORY = "nvt.lammpstrj"
 
@@ -90,46 +91,26 @@ def run_ase(
     )
 
 
-def write_start(atoms: Atoms, species: list[str], path: Path) -> None:
-    """Write a LAMMPS data file with velocities."""
-    write_lammps_data(
-        path,
-        atoms,
-        specorder=species,
-        masses=True,
-        velocities=True,
-        units="metal",
-        atom_style="atomic",
-    )
-
-
-def header(model: Path, species: list[str], data: str) -> str:
-    """The beginning of every LAMMPS input here: units, structure, potential."""
-    return f"""units           metal
-atom_style      atomic
-newton          on
-read_data       {data}
-pair_style      e3nn
-pair_coeff      * * "{model}" {" ".join(species)}
-"""
-
-
 def run_lammps(
     atoms: Atoms, model: Path, species: list[str], protocol: Protocol, folder: Path, n_ranks: int
 ) -> MDResult:
     """MD with LAMMPS, in `folder`, from the same positions and velocities."""
-    write_start(atoms, species, folder / "start.data")
+    write_data(folder / "start.data", atoms, species, velocities=True)
     p = protocol
-    text = header(model, species, "start.data") + (
-        f"timestep        {p.timestep * 1e-3}\n"
-        f"thermo          {p.interval}\n"
-        "thermo_style    custom step temp etotal\nthermo_modify   format float %.15g\n"
-        f"dump            1 all custom {p.interval} {LAMMPS_TRAJECTORY} id type element xu yu zu\n"
-        f"dump_modify     1 sort id element {' '.join(species)} units yes time yes"
-        " format float %.10g\n"
-        f"fix             1 all nvt temp {p.temperature} {p.temperature} {p.damping * 1e-3}\n"
-        f"run             {p.nvt_steps}\nunfix           1\nundump          1\n"
-        f"fix             1 all nve\nrun             {p.nve_steps}\n"
+    text = (
+        structure("start.data")
+        + potential(model, species)
+        + (
+            f"timestep        {p.timestep * 1e-3}\n"
+            f"thermo          {p.interval}\n"
+            "thermo_style    custom step temp etotal\nthermo_modify   format float %.15g\n"
+            f"dump            1 all custom {p.interval} {LAMMPS_TRAJECTORY} id type element xu yu zu\n"
+            f"dump_modify     1 sort id element {' '.join(species)} units yes time yes"
+            " format float %.10g\n"
+            f"fix             1 all nvt temp {p.temperature} {p.temperature} {p.damping * 1e-3}\n"
+            f"run             {p.nvt_steps}\nunfix           1\nundump          1\n"
+            f"fix             1 all nve\nrun             {p.nve_steps}\n"
+        )
     )
     log = run_input(text, n_ranks, folder, "md")
     loops = re.findall(r"Loop time of (\S+) on", log)

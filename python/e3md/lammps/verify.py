@@ -12,7 +12,7 @@ from rich.table import Table
 
 from e3md.calculator import E3Calculator
 from e3md.data.formats import read_structure
-from e3md.lammps_run import LammpsCase, LammpsResult, run_lammps
+from e3md.lammps.runner import LammpsCase, LammpsResult, run_lammps
 from e3md.neighbors import cell_volume
 from e3md.structures import bare
 

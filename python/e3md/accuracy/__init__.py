@@ -1,0 +1,1 @@
+"""Predictions against reference data: errors, their pictures, and what a committee knows of them."""

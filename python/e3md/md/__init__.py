@@ -1,0 +1,1 @@
+"""Molecular dynamics in ASE and in LAMMPS: what the demo and the examples share."""
