@@ -6,9 +6,10 @@ import torch
 from torch import nn
 
 from conftest import random_statistics, small_config
-from e3md.export import TrainingRecord, save_model
+from e3md.export import save_model
 from e3md.model import build_model
 from e3md.model.committee import Committee
+from e3md.model_file import TrainingRecord
 
 SPECIES = ("Li", "P", "S")
 

@@ -11,7 +11,7 @@ from ase import Atoms
 
 from drawing import drawn, leave_out
 from e3md.data.statistics import Statistics
-from e3md.export import TrainingRecord, save_model
+from e3md.export import save_model
 from e3md.model import (
     MACEConfig,
     ModelConfig,
@@ -20,6 +20,7 @@ from e3md.model import (
     SO3NetConfig,
     build_model,
 )
+from e3md.model_file import TrainingRecord
 
 ROOT = Path(__file__).resolve().parents[1]
 

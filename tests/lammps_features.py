@@ -14,10 +14,11 @@ import numpy as np
 import torch
 
 from conftest import random_statistics, small_config
-from e3md.export import TrainingRecord, save_model
+from e3md.export import save_model
 from e3md.lammps.runner import LammpsCase, LammpsResult, run_lammps
 from e3md.lammps.structure import write_data
 from e3md.model import build_model
+from e3md.model_file import TrainingRecord
 from lammps_cases import SPECIES, STRUCTURES, failure, reference
 
 HOT = (

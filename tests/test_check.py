@@ -31,9 +31,10 @@ from e3md.check.smoothness import cutoff
 from e3md.check.symmetry import inversion, rotation
 from e3md.check.tables import tables
 from e3md.cli import app
-from e3md.export import TrainingRecord, save_model
+from e3md.export import save_model
 from e3md.model import build_model
 from e3md.model.knots import Tables
+from e3md.model_file import TrainingRecord
 
 SPECIES = ("Li", "P", "S")
 CONFIG = small_config("nequip", n_layers=1, l_max=0, zbl=True)
@@ -316,7 +317,7 @@ def test_the_shortest_distance_of_the_data_is_marked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pair = ("Li", "S")
-    shortest = shortest_in_data({"training": training}, pair)
+    shortest = shortest_in_data(TrainingRecord.model_validate(training), pair)
     assert shortest == expected
     marks: list[float] = []
     monkeypatch.setattr(Axes, "axvline", lambda self, x, **style: marks.append(x))

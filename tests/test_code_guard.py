@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from committees import write_committee_alone
 from e3md import E3Calculator
 from e3md._core import check_model_file
-from e3md.export import METADATA_FILE
 from e3md.lammps.runner import LammpsCase, run_lammps
+from e3md.model_file import METADATA_FILE
 
 MakeModel = Callable[..., Path]
 

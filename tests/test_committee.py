@@ -18,8 +18,9 @@ from drawing import drawn
 from e3md import E3Calculator
 from e3md._core import Potential, read_metadata
 from e3md.accuracy.evaluate import evaluate
-from e3md.export import METADATA_FILE, export_run
+from e3md.export import export_run
 from e3md.files import write_text
+from e3md.model_file import METADATA_FILE
 from e3md.train.checkpoint import LAST, load_run
 from e3md.train.config import ConfigError
 from e3md.train.run import METRICS, train

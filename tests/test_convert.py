@@ -24,8 +24,9 @@ from e3md.convert.extract import neutral_file
 from e3md.convert.learned import doubtful_elements
 from e3md.convert.peer import Reference, references
 from e3md.convert.sources import SOURCES, Source
-from e3md.export import TrainingRecord, save_model
+from e3md.export import save_model
 from e3md.lammps.runner import LammpsCase, LammpsResult, run_lammps
+from e3md.model_file import TrainingRecord
 from e3md.structures import perturbed_structures
 from e3md.train.report import read_metrics
 from e3md.train.run import METRICS, train

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from conftest import random_statistics, small_config
-from e3md.export import TrainingRecord, save_model
+from e3md.export import save_model
 from e3md.files import (
     ABANDONED,
     DamagedFileError,
@@ -25,6 +25,7 @@ from e3md.files import (
     write_text,
 )
 from e3md.model import build_model
+from e3md.model_file import TrainingRecord
 
 
 def _names(folder: Path) -> list[str]:

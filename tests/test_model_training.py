@@ -28,10 +28,11 @@ from e3md.calculator import NotFinished, StressNotTrained
 from e3md.check.subject import Subject
 from e3md.check.training import training
 from e3md.cli import app
-from e3md.export import TrainingRecord, export_run, save_model
+from e3md.export import export_run, save_model
 from e3md.lammps.runner import run_input
 from e3md.lammps.structure import write_data
 from e3md.model import build_model
+from e3md.model_file import TrainingRecord
 from e3md.train.checkpoint import RECORD, load_run
 from e3md.train.run import train
 from lammps_cases import needs_lammps

@@ -12,8 +12,9 @@ from ase import Atoms
 from conftest import random_statistics, random_structure, small_config
 from e3md._core import NeighborList, Potential
 from e3md.derivatives import predict
-from e3md.export import TrainingRecord, save_model
+from e3md.export import save_model
 from e3md.model import build_model
+from e3md.model_file import TrainingRecord
 from e3md.neighbors import atoms_to_graph, species_types
 
 SPECIES = ("Li", "P", "S")

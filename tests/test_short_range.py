@@ -9,7 +9,7 @@ import torch
 from committees import SPECIES
 from conftest import random_statistics
 from e3md._core import read_metadata
-from e3md.export import TrainingRecord, save_model
+from e3md.export import save_model
 from e3md.model import ModelConfig
 from e3md.model.architecture import Reach
 from e3md.model.committee import Committee
@@ -24,6 +24,7 @@ from e3md.model.short_range import (
     right_from,
     short_range,
 )
+from e3md.model_file import TrainingRecord
 from laws import CONFIGS, build, learning
 
 SHORTEST = 1.6  # Å

@@ -16,9 +16,10 @@ from e3md._core import Potential
 from e3md.calculator import E3Calculator
 from e3md.data.statistics import Statistics
 from e3md.derivatives import predict
-from e3md.export import TrainingRecord, save_model
+from e3md.export import save_model
 from e3md.model import build_model, knots
 from e3md.model.committee import Committee, StackedCommittee
+from e3md.model_file import TrainingRecord
 from e3md.neighbors import atoms_to_graph, neighbor_list
 from laws import with_knots
 

@@ -2,17 +2,14 @@
 
 import dataclasses
 import datetime
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from e3md import __version__
-from e3md.data.domain import Domain
 from e3md.data.statistics import Statistics
 from e3md.files import write_bytes
 from e3md.model.architecture import Reach
@@ -21,36 +18,7 @@ from e3md.model.committee import Committee, StackedCommittee, members_of
 from e3md.model.config import ModelConfig
 from e3md.model.knots import TableError, Tables, choose_knots
 from e3md.model.short_range import LEARNED, Learned, ShortRange, learned, short_range
-from e3md.model_archive import pack
-
-FORMAT_VERSION = 2
-METADATA_FILE = "e3md.json"
-# what the module carries too, so that e3md.json cannot be another model's (cpp/src/metadata.cpp)
-BOUND = ("architecture", "cutoff", "species", "n_layers", "exchange_width", "members", "dtype")
-FINISHED, UNFINISHED = "finished", "unfinished"
-
-
-class DataFile(BaseModel):
-    """One file a model was trained on."""
-
-    model_config = ConfigDict(frozen=True)
-    file: str
-    sha256: str
-    n_configurations: int
-
-
-class TrainingRecord(Domain):
-    """Where a model's weights come from; cpp/src/training.cpp says it in logs."""
-
-    data: list[DataFile] = Field(default=[])
-    seed: int = 0
-    # as in forces_mae, energy_per_atom_rmse: eV, eV/Å, eV/Å³; empty where there are none
-    valid_errors: dict[str, float] = Field(default={})
-    test_errors: dict[str, float] = Field(default={})
-    e0_source: str = ""  # how the reference energies were found
-    converted_from: str = ""
-    shortest_distance: float | None = None  # Å, of the closest atoms in all sets
-    state: str = ""  # FINISHED, or UNFINISHED and how far it got; empty where it is not known
+from e3md.model_file import UNFINISHED, ModelRecord, Scales, TrainingRecord, pack
 
 
 def save_model(
@@ -77,32 +45,30 @@ def save_model(
     tables, remark = _tabulated(model, config.cutoff, statistics.species, exact, reach)
     module = _together(model) if tables and isinstance(model, Committee) else model
     set_dtype(module, dtype)
-    metadata: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
-        "e3md_version": __version__,
-        "torch_version": torch.__version__,
-        "architecture": config.arch,
-        "hyperparameters": config.model_dump(mode="json", exclude={"arch"}),
-        "members": len(members_of(model)),
-        "species": list(statistics.species),
-        "cutoff": config.cutoff,
-        "n_layers": config.n_layers,
-        "exchange_width": model.exchange_width,
-        "dtype": str(dtype).removeprefix("torch."),
-        "units": {"energy": "eV", "length": "Å"},
-        "statistics": {
-            "e0s": dict(zip(statistics.species, statistics.e0s, strict=True)),
-            "scale": statistics.scale,
-            "shift": statistics.shift,
-            "avg_num_neighbors": statistics.avg_num_neighbors,
-        },
-        "tables": tables,
-        "training": record.model_dump(mode="json"),
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-    }
-    setattr(module, "bound", json.dumps({key: metadata[key] for key in BOUND}))  # noqa: B010
+    about = ModelRecord(
+        e3md_version=__version__,
+        torch_version=torch.__version__,
+        architecture=config.arch,
+        hyperparameters=config.model_dump(mode="json", exclude={"arch"}),
+        members=len(members_of(model)),
+        species=statistics.species,
+        cutoff=config.cutoff,
+        n_layers=config.n_layers,
+        exchange_width=model.exchange_width,
+        dtype=str(dtype).removeprefix("torch."),
+        statistics=Scales(
+            e0s=dict(zip(statistics.species, statistics.e0s, strict=True)),
+            scale=statistics.scale,
+            shift=statistics.shift,
+            avg_num_neighbors=statistics.avg_num_neighbors,
+        ),
+        tables=tables,
+        training=record,
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    )
+    setattr(module, "bound", about.bound())  # noqa: B010
     scripted = torch.jit.script(module.eval())
-    write_bytes(path, pack(scripted, metadata, METADATA_FILE))
+    write_bytes(path, pack(scripted, about))
     return remark
 
 

@@ -21,8 +21,9 @@ from committees import write_committee_alone
 from conftest import random_statistics, random_structure, small_config
 from e3md import E3Calculator
 from e3md.demo import MODEL_PATH
-from e3md.export import TrainingRecord, save_model
+from e3md.export import save_model
 from e3md.model import build_model
+from e3md.model_file import TrainingRecord
 from fuzz.runner import Case
 
 ARCHITECTURES = ("nequip", "mace", "schnet", "so3net")

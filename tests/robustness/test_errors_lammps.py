@@ -12,9 +12,9 @@ import pytest
 import torch
 from ase import Atoms
 
-from e3md.export import METADATA_FILE
 from e3md.lammps import environment, lmp_command, run_lmp
 from e3md.lammps.structure import write_data
+from e3md.model_file import METADATA_FILE
 from lammps_cases import SPECIES, STRUCTURES, failure, needs_lammps
 
 pytestmark = needs_lammps

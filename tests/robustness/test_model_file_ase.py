@@ -11,7 +11,7 @@ import torch
 
 from e3md import E3Calculator
 from e3md._core import read_metadata
-from e3md.export import METADATA_FILE
+from e3md.model_file import METADATA_FILE
 
 MakeModel = Callable[..., Path]
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from e3md.export import UNFINISHED, export_run
+from e3md.export import export_run
 from e3md.files import write_text
 from e3md.interrupts import WARNING, Interrupted, handled, hold, said
+from e3md.model_file import UNFINISHED
 from e3md.train.checkpoint import BEST, LAST, AtomicCheckpointIO, load_checkpoint, load_record
 from e3md.train.committee import FINISHED
 from e3md.train.run import train

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from conftest import random_structure
 from e3md import E3Calculator
-from e3md.export import BOUND, METADATA_FILE
+from e3md.model_file import BOUND, METADATA_FILE
 
 MakeModel = Callable[..., Path]
 

@@ -1,9 +1,7 @@
 """Two atoms alone: does every pair of species repel at short range?"""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -11,6 +9,7 @@ from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import NDArray
 
 from e3md.calculator import E3Calculator
+from e3md.model_file import TrainingRecord
 
 SHORTEST = 0.3  # Å
 CORE = 0.55  # of the sum of covalent radii; the shortest bonds known (Cr₂, Mo₂) are longer
@@ -48,16 +47,12 @@ class PairCurve:
         return float(self.energy[0] - self.energy.min())
 
 
-def shortest_in_data(metadata: Mapping[str, Any], species: tuple[str, str]) -> float | None:
-    """Å: of this pair in the training data; of any pair where pairs are not recorded; None: neither.
-
-    metadata: e3md.json of the model file.
-    """
-    training = metadata.get("training", {})
-    pairs = training.get("shortest_distances") or {}
+def shortest_in_data(training: TrainingRecord, species: tuple[str, str]) -> float | None:
+    """Å: of this pair in the training data; of any pair where pairs are not recorded; None: neither."""
+    pairs = training.shortest_distances
     names = ("-".join(species), "-".join(reversed(species)))
     recorded = next((pairs[name] for name in names if name in pairs), None)
-    return recorded if pairs else training.get("shortest_distance")
+    return recorded if pairs else training.shortest_distance
 
 
 def pair_curves(calculator: E3Calculator) -> list[PairCurve]:

@@ -27,4 +27,4 @@ def wall(subject: Subject) -> CheckResult:
 
 
 def _advice(subject: Subject) -> str:
-    return ADVICE[bool(subject.metadata["hyperparameters"].get("zbl"))]
+    return ADVICE[bool(subject.record.hyperparameters.get("zbl"))]

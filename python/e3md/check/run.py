@@ -90,7 +90,7 @@ def check_and_print(
     if json_path:
         write_text(json_path, to_json(results))
     picture.parent.mkdir(parents=True, exist_ok=True)
-    known = {c.name: shortest_in_data(subject.metadata, c.species) for c in subject.curves}
+    known = {c.name: shortest_in_data(subject.record.training, c.species) for c in subject.curves}
     plot_pairs(subject.curves, picture, {name: r for name, r in known.items() if r})
     console.print(f"pair curves: {picture}", highlight=False, soft_wrap=True)
     return all(result.status != "fail" for result in results)

@@ -17,7 +17,7 @@ JUMP = Bounds(warn=1e-5, fail=1e-3)  # eV, eV/Å
 def cutoff(subject: Subject) -> CheckResult:
     """An atom of every species of the structure leaves another of every species."""
     calculator, elements = subject.double, subject.elements()
-    shorter = subject.metadata["hyperparameters"].get("pair_cutoffs", {}).values()
+    shorter = subject.record.hyperparameters.get("pair_cutoffs", {}).values()
     value, pair, at = max(
         (jump(calculator, elements, pair, at), "-".join(pair), at)
         for pair in product(elements, repeat=2)

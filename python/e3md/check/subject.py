@@ -1,20 +1,18 @@
 """What is checked: a model file and a structure."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from e3md._core import read_metadata
 from e3md.bench import default_structure
 from e3md.calculator import E3Calculator
 from e3md.check.pairs import PairCurve, pair_curves
 from e3md.data.formats import read_structure
+from e3md.model_file import ModelRecord, read_record
 from e3md.structures import bare
 
 N_ATOMS = 100  # of the default structure, about
@@ -43,9 +41,9 @@ class Subject:
         return E3Calculator(self.model)
 
     @cached_property
-    def metadata(self) -> dict[str, Any]:
-        """e3md.json."""
-        return json.loads(read_metadata(str(self.model)).json)
+    def record(self) -> ModelRecord:
+        """What the file says of itself."""
+        return read_record(self.model)
 
     @cached_property
     def rattled(self) -> Atoms:

@@ -28,7 +28,7 @@ def inversion(subject: Subject) -> CheckResult:
     value = max(asymmetry(subject.rattled, -turn) for turn in turns)
     figure = f"relative change of energy and forces under {N_ROTATIONS} random rotoinversions"
     fail, advice = FAIL, "Mirror images differ: do not use the model, and report it"
-    if subject.metadata["hyperparameters"].get("parity") == "none":
+    if subject.record.hyperparameters.get("parity") == "none":
         fail, advice = np.inf, "`parity: none`: mirror images differ; avoid it for chiral matter"
     return Bounds(WARN, fail).result("inversion", value, figure, advice)
 

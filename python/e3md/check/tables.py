@@ -7,15 +7,15 @@ from e3md.check.subject import Subject, force_scale
 from e3md.derivatives import predict
 from e3md.model.build import set_dtype
 from e3md.model.knots import TOLERANCES
-from e3md.model_archive import load_module
+from e3md.model_file import load_module
 from e3md.neighbors import atoms_to_graph
 
 
 def tables(subject: Subject) -> CheckResult:
     """Forces with the tables of the file's precision, both sides computed in float64."""
-    dtype = subject.metadata["dtype"]
+    dtype = subject.record.dtype
     bounds = Bounds(warn=10 * TOLERANCES[dtype], fail=1e-3)
-    if subject.metadata["tables"] is None:
+    if subject.record.tables is None:
         return bounds.result("tables", 0.0, "the file has none: networks are evaluated exactly", "")
     module = load_module(str(subject.model)).eval()
     set_dtype(module, torch.float64)

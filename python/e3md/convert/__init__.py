@@ -14,8 +14,9 @@ from e3md.convert.neutral import ConversionError, Converted, Neutral
 from e3md.convert.peer import Peer
 from e3md.convert.sources import SOURCES
 from e3md.data.read import file_sha256
-from e3md.export import TrainingRecord, save_model
+from e3md.export import save_model
 from e3md.model.build import set_dtype
+from e3md.model_file import TrainingRecord
 from e3md.structures import perturbed_structures
 
 __all__ = ["ConversionError", "Converted", "Neutral", "build", "convert"]

@@ -8,7 +8,7 @@ from ase.units import GPa, kg, m
 
 from e3md.data.read import Frame
 from e3md.data.statistics import Statistics, find_species
-from e3md.export import DataFile
+from e3md.model_file import DataFile
 from e3md.report.content import Section, Table
 from e3md.report.evaluated import kind_of
 

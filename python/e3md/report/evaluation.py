@@ -1,14 +1,13 @@
 """The page of an evaluation: a model file against reference data."""
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from e3md._core import read_metadata
 from e3md.accuracy.errors import Compared
 from e3md.data.read import Frame
+from e3md.model_file import ModelRecord, read_record
 from e3md.report.content import Page
 from e3md.report.data_section import data_section
 from e3md.report.error_sections import error_sections
@@ -34,13 +33,13 @@ def write_evaluation_page(
     sets = [_of_file(file, name, frames, compared) for file, name in files.items()]
     sets = [one for one in sets if one.frames]
     script = viewer_script()
-    metadata = json.loads(read_metadata(str(model)).json)
+    record = read_record(model)
     command = shlex.join(["e3md", "evaluate", str(model), *map(str, files), "--report", str(path)])
     sections = [
-        *error_sections(sets, f"Errors of {model}, created {metadata['created']}."),
+        *error_sections(sets, f"Errors of {model}, created {record.created}."),
         worst_section(sets, script is not None),
         data_section({one.name: one.frames for one in sets}),
-        model_section(_model(metadata), _training(metadata)),
+        model_section(_model(record), _training(record)),
         origin_section([], command),
     ]
     scripts = [script] if script and any(section.scene for section in sections) else []
@@ -55,15 +54,17 @@ def _of_file(
     return Evaluated(name, len(own), [frames[k] for k in own], [compared[k] for k in own])
 
 
-def _model(metadata: dict[str, Any]) -> dict[str, Any]:
+def _model(record: ModelRecord) -> dict[str, Any]:
     """What the file says of the model, in order."""
     keys = ("architecture", "species", "members", "dtype", "hyperparameters", "statistics",
             "e3md_version", "torch_version", "created")  # fmt: skip
-    return {key: metadata[key] for key in keys if key in metadata}
+    known = record.model_dump(mode="json")
+    return {key: known[key] for key in keys}
 
 
-def _training(metadata: dict[str, Any]) -> dict[str, Any]:
+def _training(record: ModelRecord) -> dict[str, Any]:
     """What the file says of its training; numbers in eV and Å."""
-    known = {key: value for key, value in metadata["training"].items() if value not in ("", None)}
+    said = record.training.model_dump(mode="json", exclude_unset=True)
+    known = {key: value for key, value in said.items() if value not in ("", None)}
     files = [f"{f['file']} ({f['n_configurations']} frames)" for f in known.pop("data", [])]
     return {"data": files, **known}

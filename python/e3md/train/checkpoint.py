@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from e3md.data.statistics import Statistics
-from e3md.export import UNFINISHED, TrainingRecord
 from e3md.files import DamagedFileError, load_archive, save_archive
 from e3md.model import ModelConfig, build_model
 from e3md.model.committee import Committee
+from e3md.model_file import UNFINISHED, TrainingRecord
 from e3md.train.history import History
 from e3md.train.settings import Change, Settings
 from e3md.train.speed import Speed

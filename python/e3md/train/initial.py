@@ -1,22 +1,19 @@
 """Fine-tuning: a run that starts from the weights of a model file."""
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 import e3md.ops  # noqa: F401 (registers the ops that model files call)
-from e3md._core import read_metadata
 from e3md.data.dataset import Sample
 from e3md.data.statistics import Statistics, rank_note
 from e3md.model import ModelConfig, build_model
 from e3md.model.architecture import named_as_today
-from e3md.model_archive import load_module
+from e3md.model_file import load_module, read_record
 from e3md.train.config import ConfigError
 
 OFFSET = "reference.offset"  # the weights of ReferenceEnergy: E0 + shift of each species
@@ -75,32 +72,22 @@ def load_initial(path: Path) -> InitialModel:
     Raises:
         ValueError: if it is no e3md model, or a committee.
     """
-    file = read_metadata(str(path))
-    if file.members > 1:
+    record = read_record(path)
+    if record.members > 1:
         raise ConfigError(
-            f"init_from: {path} is a committee of {file.members}: start from the file of one model, "
+            f"init_from: {path} is a committee of {record.members}: start from the file of one model, "
             "such as `e3md export RUN_DIR/member_1` writes"
         )
-    metadata = json.loads(file.json)
-    adapter: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
-    known = metadata["statistics"]
-    statistics = Statistics(
-        species=tuple(metadata["species"]),
-        e0s=tuple(known["e0s"][s] for s in metadata["species"]),
-        scale=known["scale"],
-        shift=known["shift"],
-        avg_num_neighbors=known["avg_num_neighbors"],
-    )
     stored = load_module(str(path)).state_dict()
     # those of 0.1.0 with tables hold the network twice
     trained = {name: t for name, t in stored.items() if name.startswith("source.")} or stored
     weights = {name.removeprefix("source."): tensor for name, tensor in trained.items()}
     return InitialModel(
         path,
-        adapter.validate_python({"arch": metadata["architecture"], **metadata["hyperparameters"]}),
-        statistics,
+        record.config(),
+        record.scales(),
         named_as_today(weights),
-        metadata.get("training", {}).get("stress_learned"),
+        record.training.stress_learned,
     )
 
 

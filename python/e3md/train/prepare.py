@@ -24,7 +24,7 @@ from e3md.data.statistics import (
     given_energies,
     reference_energies,
 )
-from e3md.export import DataFile
+from e3md.model_file import DataFile
 from e3md.train.config import Config, ConfigError, DataConfig
 from e3md.train.initial import InitialModel, refit_e0s
 from e3md.train.sizes import check_sizes

@@ -15,11 +15,11 @@ from rich.table import Table
 
 from e3md.accuracy.errors import Errors, error_rows
 from e3md.data.batches import BatchSize, Share, training_loader, validation_loader
-from e3md.export import FINISHED, UNFINISHED, TrainingRecord
 from e3md.files import remove_leftovers, write_text
 from e3md.interrupts import Interrupted
 from e3md.model import build_model
 from e3md.model.architecture import Architecture, Reach
+from e3md.model_file import FINISHED, UNFINISHED, TrainingRecord
 from e3md.paths import expand
 from e3md.report.live import LivePage, guarded
 from e3md.report.run import PAGE, evaluate_sets, finished_page, write_run_page
