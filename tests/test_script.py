@@ -64,6 +64,14 @@ def test_a_file_with_tables_gives_the_models_energies(config: ModelConfig, tmp_p
     )
 
 
+def test_exact_files_have_no_knots_whatever_was_written_before(tmp_path) -> None:
+    config, statistics = CONFIGS["nequip-1-layer"], random_statistics(SPECIES)
+    model, path = build(config), tmp_path / "m.pt"
+    for exact in (False, True):
+        save_model(model, config, statistics, TrainingRecord(), path, exact)
+        assert (torch.jit.load(str(path)).n_knots == (0, 0)) == exact
+
+
 def test_a_cutoff_that_is_not_smooth_keeps_its_network(tmp_path) -> None:
     config = NequIPConfig(cutoff=4.0, n_layers=1, channels=4, xplor_on=3.0)
     model = build(config, torch.float64)

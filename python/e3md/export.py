@@ -76,13 +76,15 @@ def _tabulated(
     model: nn.Module, cutoff: float, species: Sequence[str], exact: bool, reach: Reach | None
 ) -> tuple[dict[str, Any] | None, str]:
     """Choose the knots of a model's tables: what e3md.json says of them, and the same for the user."""
+    members: list[Any] = members_of(model)
+    for member in members:
+        member.n_knots = (0, 0)
     if exact:
         return None, "radial networks are evaluated for every neighbor (exact)"
     try:
         tables = choose_knots(model, cutoff, species)
     except TableError as error:
         return None, f"no tables, radial networks are evaluated for every neighbor: {error}"
-    members = members_of(model)
     near = short_range(members, cutoff, len(species))
     trained = learned(members, reach, len(species)) if reach else None
     found = {
