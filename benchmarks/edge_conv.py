@@ -4,17 +4,16 @@ python benchmarks/edge_conv.py [--atoms 256] [--neighbors 60] [--threads 1] [--d
 """
 
 import argparse
-import os
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from e3nn import o3
 from torch import Tensor
 
-from e3md.model.convolution import EdgeConvolution
+from e3md import ops
+from e3md.bench import machine
+from e3md.model.convolution import channelwise
 from e3md.model.layout import harmonics_irreps
 
 CASES = {  # name: features, l_max, irreps kept
@@ -24,12 +23,15 @@ CASES = {  # name: features, l_max, irreps kept
 }
 
 
-def cpu_name() -> str:
-    """Model of the processor."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+def e3md_convolution(features: str, l_max: int, kept: str) -> Callable:
+    """Its products by `edge_conv`."""
+    table, _ = channelwise(features, harmonics_irreps(l_max), kept)
+    tensors = table.tensors()
+
+    def convolve(h: Tensor, y: Tensor, w: Tensor, edge_index: Tensor, n_local: int) -> Tensor:
+        return ops.edge_conv(h, y, w, edge_index, *tensors, n_local, table.dim_out)
+
+    return convolve
 
 
 def e3nn_convolution(features: str, l_max: int, kept: str) -> tuple[Callable, int]:
@@ -92,8 +94,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.set_default_dtype(getattr(torch, options.dtype))
     print(
-        f"{cpu_name()}, E3MD_ISA={os.environ.get('E3MD_ISA', 'best')}, "
-        f"{options.threads} thread(s), {options.dtype}, {options.atoms} atoms, "
+        f"{machine()}, {options.threads} thread(s), {options.dtype}, {options.atoms} atoms, "
         f"{options.neighbors} neighbors per atom"
     )
     n_edges = options.atoms * options.neighbors
@@ -101,7 +102,7 @@ def main() -> None:
     edges = torch.stack([receiver, torch.randint(options.atoms, (n_edges,))])
     print(f"{'ns per edge':28s} {'':18s} {'e3md':>8s} {'e3nn':>8s} {'ratio':>6s}")
     for name, (features, l_max, kept) in CASES.items():
-        ours = EdgeConvolution(features, harmonics_irreps(l_max), kept)
+        ours = e3md_convolution(features, l_max, kept)
         theirs, n_weights = e3nn_convolution(features, l_max, kept)
         shapes = [
             (options.atoms, o3.Irreps(features).dim),

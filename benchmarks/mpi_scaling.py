@@ -7,8 +7,6 @@ the ratio to the first number of ranks. Runs of all rank counts alternate; the f
 """
 
 import argparse
-import os
-import platform
 import re
 import tempfile
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 from ase.io import read
 
 from e3md import E3Calculator
+from e3md.bench import machine
 from e3md.demo import MODEL_PATH, STRUCTURE_PATH
 from e3md.lammps.inputs import potential, structure
 from e3md.lammps.runner import run_input
@@ -36,7 +35,7 @@ atoms = read(args.structure) * args.replicate
 calculator = E3Calculator(str(args.model))
 species = sorted(set(atoms.get_chemical_symbols()))
 n_edges = len(neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, calculator.cutoff)[0])
-print(f"{platform.machine()}, {os.cpu_count()} cores, 1 thread per rank, {calculator.dtype}")
+print(f"{machine()}, 1 thread per rank, {calculator.dtype}")
 print(f"{len(atoms)} atoms, {n_edges / len(atoms):.0f} neighbors within {calculator.cutoff:g} Å")
 
 INPUT = f"""{structure("start.data")}{potential(args.model, species)}

@@ -7,35 +7,18 @@ in float32.
 """
 
 import argparse
-import json
 import os
-import platform
 import tempfile
 from pathlib import Path
 
 import numpy as np
-import torch
 from ase.io import read
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
 
-import e3md.ops  # noqa: F401 (registers the ops that model files call)
 from e3md import E3Calculator
+from e3md.bench import machine
 from e3md.demo import MODEL_PATH, STRUCTURE_PATH
 from e3md.md.simulate import Protocol, run_ase, run_lammps
-from e3md.model.build import stays_double
-
-
-def with_dtype(model: Path, dtype: str, copy: Path) -> Path:
-    """A copy of a model file in another dtype, as LAMMPS runs a file in the file's own."""
-    extra = {"e3md.json": ""}
-    module = torch.jit.load(str(model), map_location="cpu", _extra_files=extra)
-    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        if tensor.is_floating_point() and not stays_double(name):
-            tensor.data = tensor.data.to(getattr(torch, dtype))
-    metadata = {**json.loads(extra["e3md.json"]), "dtype": dtype}
-    torch.jit.save(module, str(copy), _extra_files={"e3md.json": json.dumps(metadata)})
-    return copy
-
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--model", type=Path, default=MODEL_PATH)
@@ -61,14 +44,14 @@ protocol = Protocol(
     nve_steps=round(args.length * 1000 / args.timestep),
 )
 threads = os.environ.get("OMP_NUM_THREADS", "all")
-print(
-    f"{platform.machine()}, {os.cpu_count()} cores, OMP_NUM_THREADS {threads}, {len(atoms)} atoms"
-)
+print(f"{machine()}, OMP_NUM_THREADS {threads}, {len(atoms)} atoms")
 print(f"NVE {args.length:g} ps at {args.temperature:g} K, {args.timestep:g} fs; eV/atom/ps")
 for dtype in args.dtypes:
     with tempfile.TemporaryDirectory() as folder:
-        model = with_dtype(args.model, dtype, Path(folder) / f"{dtype}.pt")
-        ase_run = run_ase(atoms, E3Calculator(str(model)), protocol, lambda done: None)
+        calculator = E3Calculator(args.model, dtype=dtype)
+        ase_run = run_ase(atoms, calculator, protocol, lambda done: None)
         print(f"ASE     {dtype}  {ase_run.drift:+.2e}", flush=True)
-        lammps_run = run_lammps(atoms, model, species, protocol, Path(folder), args.ranks)
+        lammps_run = run_lammps(
+            atoms, args.model, species, protocol, Path(folder), args.ranks, f"dtype {dtype}"
+        )
         print(f"LAMMPS  {dtype}  {lammps_run.drift:+.2e}  ({args.ranks} ranks)", flush=True)

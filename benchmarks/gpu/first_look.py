@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from e3md._core import force_references, ops_in_use
-from e3md.bench import default_structure, processor
+from e3md._core import force_references
+from e3md.bench import default_structure, machine
 from e3md.data.statistics import Statistics
 from e3md.model import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig, build_model
 from e3md.model.architecture import Reach
@@ -189,7 +189,7 @@ def main() -> int:
     args = parser.parse_args()
     torch.set_num_threads(1)
     device = torch.cuda.get_device_name() if args.device.startswith("cuda") else "references forced"
-    print(f"{processor()}, {ops_in_use()}; torch {torch.__version__}; {args.device}: {device}")
+    print(f"{machine()}; {args.device}: {device}")
     right = True
     for name, config in MODELS.items():
         print(f"{name}: ", end="")

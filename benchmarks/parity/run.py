@@ -2,14 +2,13 @@
 
     python benchmarks/parity/run.py FOLDER --python mace=OTHER/bin/python [--python nequip=...]
 
-FOLDER holds model files, for example from the scripts beside this one (`mace_models.py` and so on)
+FOLDER holds model files, for example from `benchmarks/peers/models_mace.py` and so on,
 and real ones (sevenn's wheel has four: SITE_PACKAGES/sevenn/pretrained_potentials). Each is
 converted through `e3md convert`, which compares ten structures in float64.
 With --ranks 1 2 4 each result is also compared between ASE and LAMMPS.
 """
 
 import argparse
-import platform
 import tempfile
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from e3md import E3Calculator
 from e3md._core import read_metadata
+from e3md.bench import machine
 from e3md.convert import ConversionError, convert
 from e3md.convert.detect import detect
 from e3md.lammps.runner import LammpsCase, run_lammps
@@ -54,7 +54,7 @@ def in_lammps(model: Path, folder: Path, ranks: list[int]) -> float:
 
 pythons = dict(item.split("=", 1) for item in args.python)
 table = Table("model", "source", "energy", "forces", "stress", "LAMMPS", "layers")
-print(f"{platform.machine()}, float64; eV/atom, eV/Å, eV/Å³; LAMMPS on {args.ranks} ranks: eV/Å")
+print(f"{machine()}, float64; eV/atom, eV/Å, eV/Å³; LAMMPS on {args.ranks} ranks: eV/Å")
 for path in files(args.models):
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.pt"

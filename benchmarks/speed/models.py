@@ -2,18 +2,16 @@
 
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from e3md.convert import convert
 
 HERE = Path(__file__).parent
-PACKAGES = {
-    "mace": "mace-torch==0.3.16",
-    "nequip": "nequip==0.19.0",
-    "schnetpack": "schnetpack",
-}
+PEERS = HERE.parent / "peers"  # scripts for environments of other programs
+sys.path.append(str(PEERS))
 
 
 @dataclass(frozen=True)
@@ -38,10 +36,10 @@ MODELS = {
 def peer(model: Model, environments: Path, *arguments: str) -> str:
     """Run the script of a program in its environment; returns what it printed."""
     python = environments / model.program / "bin" / "python"
-    command = [str(python), str(HERE / f"peer_{model.program}.py"), *arguments]
+    command = [str(python), str(PEERS / f"speed_{model.program}.py"), *arguments]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=HERE, env=environment
+        command, capture_output=True, text=True, check=False, cwd=PEERS, env=environment
     )
     if done.returncode:
         raise RuntimeError("\n".join(["no message", *done.stderr.strip().splitlines()][-8:]))
@@ -63,14 +61,3 @@ def make(name: str, species: Sequence[str], family: str, folder: Path, environme
         python = environments / model.program / "bin" / "python"
         convert(path, converted, python=python, trust_source=True)
     return path
-
-
-def make_environments(folder: Path, names: Iterable[str] = PACKAGES) -> None:
-    """Install peers, each in an environment of its own."""
-    for name in names:
-        if (folder / name).exists():
-            continue
-        subprocess.run(["python3", "-m", "venv", str(folder / name)], check=True)
-        pip = [str(folder / name / "bin" / "pip"), "install", "-q"]
-        subprocess.run([*pip, "torch==2.13.0"], check=True)
-        subprocess.run([*pip, PACKAGES[name]], check=True)

@@ -12,24 +12,24 @@ OUTPUT/speed.png. Times are medians over steps in which atoms move as in molecul
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import models
+import models  # first: knows where other programs' scripts are
 import systems
 import torch
 from ase import Atoms
 from ase.io import read, write
+from environments import make_environments
 from flops import flops_per_atom
 from plot import plot
 from rich.console import Console
 from rich.table import Table
 
-from e3md.bench import seconds_in_lammps
+from e3md.bench import machine, seconds_in_lammps
 from e3md.model import build_model
 from e3md.neighbors import neighbor_list
 from e3md.train.initial import load_initial
@@ -150,11 +150,9 @@ args = parser.parse_args()
 args.output.mkdir(parents=True, exist_ok=True)
 console = Console(width=170, highlight=False)
 if args.make_peers:
-    models.make_environments(args.peers)
+    make_environments(args.peers)
 peaks = {threads: sgemm_peak(threads) for threads in args.threads}
-console.print(
-    f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
-)
+console.print(machine())
 for threads, peak in peaks.items():
     console.print(f"SGEMM on {threads} thread(s): {peak:.0f} GFLOP/s")
 rows: list[dict[str, Any]] = []

@@ -1,10 +1,12 @@
 """time_e3md.py MODEL STRUCTURE DTYPE THREADS STEPS: e3md through ASE."""
 
 import sys
-
-from timing import time_calculator
+from pathlib import Path
 
 from e3md import E3Calculator
+
+sys.path.append(str(Path(__file__).parents[1] / "peers"))
+from timing import time_calculator
 
 model, structure, dtype, threads, steps = sys.argv[1:]
 time_calculator(lambda: E3Calculator(model, dtype=dtype), structure, int(threads), int(steps))

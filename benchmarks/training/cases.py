@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from e3md.data.read import DataKeys, Frame, read_frames
 from e3md.data.statistics import collect_statistics, reference_energies
 
 HERE = Path(__file__).parent
+PEERS = HERE.parent / "peers"  # scripts for environments of other programs
+sys.path.append(str(PEERS))
 CUTOFF = 5.0  # Å
 FRAMES = 100  # an epoch
 
@@ -116,7 +119,7 @@ def _samples(
 def command(case: Case, environments: Path, *arguments: str) -> list[str]:
     """Runs the script of a program in its environment."""
     python = environments / case.program / "bin" / "python"
-    return [str(python), str(HERE / f"peer_{case.program}.py"), *arguments]
+    return [str(python), str(PEERS / f"training_{case.program}.py"), *arguments]
 
 
 def environment() -> dict[str, str]:

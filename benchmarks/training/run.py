@@ -19,12 +19,10 @@ from typing import Any
 import torch
 from cases import CASES, FRAMES, HERE, SYSTEMS, Case, command, environment, write_setup
 from curves import train_both
+from environments import PACKAGES, make_environments
 from plot import plot
 
 from e3md.bench import processor
-
-sys.path.append(str(HERE.parent / "speed"))
-from models import PACKAGES, make_environments
 
 COLUMNS = {
     "model": "model", "system": "system", "mode": "peer's mode", "peer_ms": "peer, ms/step",

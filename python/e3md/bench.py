@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from ase import Atoms
 from rich.console import Console
 from rich.table import Table
@@ -45,7 +46,7 @@ def describe(atoms: Atoms, calculator: E3Calculator) -> str:
     """The machine and the system, one line."""
     edges = neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, calculator.cutoff)[0]
     return (
-        f"{processor()}, {os.cpu_count()} cores, {ops_in_use()}; {calculator.dtype}; {len(atoms)} atoms, "
+        f"{machine()}; {calculator.dtype}; {len(atoms)} atoms, "
         f"{len(edges) / len(atoms):.0f} neighbors each within {calculator.cutoff:g} Å"
     )
 
@@ -137,6 +138,11 @@ run {steps}
 """
         log = run_input(text, ranks, Path(folder))
     return float(re.findall(r"Loop time of (\S+) on", log)[-1]) / steps
+
+
+def machine() -> str:
+    """Processor, cores, torch and what evaluates models: what every measured time depends on."""
+    return f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}, {ops_in_use()}"
 
 
 def processor() -> str:

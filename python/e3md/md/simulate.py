@@ -92,26 +92,35 @@ def run_ase(
 
 
 def run_lammps(
-    atoms: Atoms, model: Path, species: list[str], protocol: Protocol, folder: Path, n_ranks: int
+    atoms: Atoms,
+    model: Path,
+    species: list[str],
+    protocol: Protocol,
+    folder: Path,
+    n_ranks: int,
+    settings: str = "",
 ) -> MDResult:
-    """MD with LAMMPS, in `folder`, from the same positions and velocities."""
+    """MD with LAMMPS, in `folder`, from the same positions and velocities.
+
+    settings: of pair_style e3nn, such as "dtype float64".
+    """
     write_data(folder / "start.data", atoms, species, velocities=True)
     p = protocol
-    text = (
-        structure("start.data")
-        + potential(model, species)
-        + (
-            f"timestep        {p.timestep * 1e-3}\n"
-            f"thermo          {p.interval}\n"
-            "thermo_style    custom step temp etotal\nthermo_modify   format float %.15g\n"
-            f"dump            1 all custom {p.interval} {LAMMPS_TRAJECTORY} id type element xu yu zu\n"
-            f"dump_modify     1 sort id element {' '.join(species)} units yes time yes"
-            " format float %.10g\n"
-            f"fix             1 all nvt temp {p.temperature} {p.temperature} {p.damping * 1e-3}\n"
-            f"run             {p.nvt_steps}\nunfix           1\nundump          1\n"
-            f"fix             1 all nve\nrun             {p.nve_steps}\n"
-        )
-    )
+    begin = structure("start.data") + potential(model, species, settings)
+    text = f"""{begin}
+timestep        {p.timestep * 1e-3}
+thermo          {p.interval}
+thermo_style    custom step temp etotal
+thermo_modify   format float %.15g
+dump            1 all custom {p.interval} {LAMMPS_TRAJECTORY} id type element xu yu zu
+dump_modify     1 sort id element {" ".join(species)} units yes time yes format float %.10g
+fix             1 all nvt temp {p.temperature} {p.temperature} {p.damping * 1e-3}
+run             {p.nvt_steps}
+unfix           1
+undump          1
+fix             1 all nve
+run             {p.nve_steps}
+"""
     log = run_input(text, n_ranks, folder, "md")
     loops = re.findall(r"Loop time of (\S+) on", log)
     nve = log[log.rindex("Step ") :].splitlines()[1:]

@@ -1,4 +1,4 @@
-"""nequip, as peer.py asks for it; mode "compile" is its torch.compile training."""
+"""nequip, as training.py asks for it; mode "compile" is its torch.compile training."""
 
 import math
 import types
@@ -13,7 +13,7 @@ from nequip.data.transforms import (  # noqa: E402
 )
 from nequip.model import NequIPGNNModel  # noqa: E402
 from nequip.utils.global_state import set_global_state  # noqa: E402
-from peer import keep_graph, main  # noqa: E402
+from training import keep_graph, main  # noqa: E402
 
 
 def build(setup, dtype, mode="eager"):

@@ -1,4 +1,4 @@
-"""mace-torch, as peer.py asks for it."""
+"""mace-torch, as training.py asks for it."""
 
 # ruff: noqa: E402
 import types
@@ -16,7 +16,7 @@ from mace.tools import AtomicNumberTable, torch_geometric
 from ase.data import atomic_numbers
 from e3nn import o3
 
-from peer import keep_graph, main
+from training import keep_graph, main
 
 # isort: on
 

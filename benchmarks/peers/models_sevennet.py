@@ -1,6 +1,6 @@
 """Random-weight SevenNet models over a grid of options, as checkpoints of sevenn.
 
-    OTHER/bin/python benchmarks/parity/sevennet_models.py OUTPUT_FOLDER
+    OTHER/bin/python benchmarks/peers/models_sevennet.py OUTPUT_FOLDER
 
 OTHER: an environment with sevenn.
 """

@@ -1,6 +1,6 @@
 """Random-weight SO3Net potentials over a grid of options, saved by matgl.
 
-    OTHER/bin/python benchmarks/parity/matgl_models.py OUTPUT_FOLDER
+    OTHER/bin/python benchmarks/peers/models_matgl.py OUTPUT_FOLDER
 
 OTHER: an environment with matgl 4.1.
 """

@@ -1,7 +1,7 @@
 """What runs in the environment of a peer, whichever it is.
 
-    peer_NAME.py curve SETUP FOLDER   its own training, then that of e3md, on the same batches
-    peer_NAME.py time SETUP DTYPE MODE BATCHES REPEATS
+    training_NAME.py curve SETUP FOLDER   its own training, then that of e3md, on the same batches
+    training_NAME.py time SETUP DTYPE MODE BATCHES REPEATS
 
 The last line printed is JSON.
 """

@@ -1,6 +1,6 @@
 """Random-weight NequIP models over a grid of options, as checkpoints of nequip.
 
-    OTHER/bin/python benchmarks/parity/nequip_models.py OUTPUT_FOLDER
+    OTHER/bin/python benchmarks/peers/models_nequip.py OUTPUT_FOLDER
 
 OTHER: an environment with nequip 0.19.
 """

@@ -1,6 +1,6 @@
 """Random-weight Nequix models over a grid of options, saved by nequix.
 
-    OTHER/bin/python benchmarks/parity/nequix_models.py OUTPUT_FOLDER
+    OTHER/bin/python benchmarks/peers/models_nequix.py OUTPUT_FOLDER
 
 OTHER: an environment with nequix (JAX).
 """

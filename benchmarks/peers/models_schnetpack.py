@@ -1,6 +1,6 @@
 """Random-weight SchNet and SO3net models over a grid of options, saved by SchNetPack.
 
-    OTHER/bin/python benchmarks/parity/schnetpack_models.py OUTPUT_FOLDER
+    OTHER/bin/python benchmarks/peers/models_schnetpack.py OUTPUT_FOLDER
 
 OTHER: an environment with schnetpack 2.1.
 """

@@ -1,6 +1,6 @@
 """Random-weight MACE models over a grid of options, saved by mace-torch.
 
-    OTHER/bin/python benchmarks/parity/mace_models.py OUTPUT_FOLDER
+    OTHER/bin/python benchmarks/peers/models_mace.py OUTPUT_FOLDER
 
 OTHER: an environment with mace-torch 0.3.16.
 """
