@@ -23,9 +23,8 @@ from e3md import E3Calculator
 from e3md.bench import describe, seconds_in_lammps
 from e3md.data.statistics import Statistics
 from e3md.export import save_model
-from e3md.model import build_model
+from e3md.model import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig, build_model
 from e3md.model.committee import Committee
-from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig
 from e3md.model_file import TrainingRecord
 
 MODELS: dict[str, ModelConfig] = {

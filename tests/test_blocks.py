@@ -12,7 +12,7 @@ from torch import Tensor
 
 from e3md import ops
 from e3md.graph import Edges
-from e3md.model.config import SchNetConfig
+from e3md.model import SchNetConfig
 from e3md.model.convolution import channelwise
 from e3md.model.couplings import coupling_tensors
 from e3md.model.dense import GAINS, Dense

@@ -8,8 +8,7 @@ import torch
 from conftest import random_statistics, random_structure
 from e3md._core import check_model_file
 from e3md.export import save_model
-from e3md.model import ModelConfig, build_model
-from e3md.model.config import NequIPConfig
+from e3md.model import ModelConfig, NequIPConfig, build_model
 from e3md.model_file import METADATA_FILE, TrainingRecord
 from laws import CONFIGS, SPECIES, build, to_graph
 

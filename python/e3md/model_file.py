@@ -16,7 +16,7 @@ import e3md.ops  # noqa: F401  registers the ops that model files call
 from e3md._core import check_model_file, read_metadata
 from e3md.data.domain import Domain
 from e3md.data.statistics import Statistics
-from e3md.model.config import ModelConfig
+from e3md.model import ModelConfig
 
 FORMAT_VERSION = 2
 METADATA_FILE = "e3md.json"

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from e3md.convert.neutral import ConversionError, Converted, Hyperparameters, Neutral, load_weights
 from e3md.data.statistics import Statistics
+from e3md.model import MACEConfig
 from e3md.model.build import build_model
-from e3md.model.config import Interaction, MACEConfig
 from e3md.model.layout import Layout, harmonics_irreps
-from e3md.model.mace import MACE, MACELayer
+from e3md.model.mace import MACE, Interaction, MACELayer
 from e3md.model.path_table import Path
 from e3md.model.product import SymmetricContraction
 from e3md.model.radial import SILU_GAIN

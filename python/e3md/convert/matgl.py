@@ -8,8 +8,8 @@ from e3md.convert import so3net
 from e3md.convert.dense import dense_weights
 from e3md.convert.neutral import Converted, Hyperparameters, Neutral, load_weights
 from e3md.data.statistics import Statistics
+from e3md.model import SO3NetConfig
 from e3md.model.build import build_model
-from e3md.model.config import SO3NetConfig
 
 ENVELOPE_POWER = 3  # of matgl.utils.cutoff.polynomial_cutoff
 

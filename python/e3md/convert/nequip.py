@@ -13,8 +13,8 @@ from torch import Tensor
 
 from e3md.convert.neutral import ConversionError, Converted, Hyperparameters, Neutral, load_weights
 from e3md.data.statistics import Statistics
+from e3md.model import NequIPConfig
 from e3md.model.build import build_model
-from e3md.model.config import NequIPConfig
 from e3md.model.gate import TANH_GAIN
 from e3md.model.layout import Layout
 from e3md.model.nequip import NequIP, NequIPLayer, harmonics_of

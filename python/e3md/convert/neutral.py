@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from e3md.convert.extract import neutral_file
 from e3md.data.statistics import Statistics
-from e3md.model.config import ModelConfig
+from e3md.model import ModelConfig
 
 
 class ConversionError(ValueError):

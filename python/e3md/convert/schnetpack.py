@@ -14,8 +14,9 @@ from e3md.convert import so3net
 from e3md.convert.dense import dense_weights
 from e3md.convert.neutral import Converted, Hyperparameters, Neutral, load_weights
 from e3md.data.statistics import Statistics
+from e3md.model import SchNetConfig, SO3NetConfig
 from e3md.model.build import build_model
-from e3md.model.config import Activation, SchNetConfig, SO3NetConfig
+from e3md.model.config import Activation
 
 
 class Common(Hyperparameters):

@@ -10,7 +10,7 @@ import math
 from torch import Tensor
 
 from e3md.convert.neutral import Neutral
-from e3md.model.config import SO3NetConfig
+from e3md.model import SO3NetConfig
 
 
 def layer_weights(

@@ -1,7 +1,13 @@
 """Models: blocks shared by every architecture, and the architectures assembled from them."""
 
-from e3md.model.build import build_model
-from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig, SO3NetConfig
+from e3md.model.build import (
+    MACEConfig,
+    ModelConfig,
+    NequIPConfig,
+    SchNetConfig,
+    SO3NetConfig,
+    build_model,
+)
 
 __all__ = [
     "MACEConfig",

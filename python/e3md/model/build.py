@@ -1,17 +1,29 @@
 """From hyperparameters and statistics to a model."""
 
+from collections.abc import Callable
 from itertools import chain
+from typing import Annotated, Any
 
 import torch
+from pydantic import BaseModel, Field
 from torch import nn
 
 from e3md.data.statistics import Statistics
 from e3md.model.architecture import Architecture
-from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig, SO3NetConfig
-from e3md.model.mace import MACE
-from e3md.model.nequip import NequIP
-from e3md.model.schnet import SchNet
-from e3md.model.so3net import SO3Net
+from e3md.model.mace import MACE, MACEConfig
+from e3md.model.nequip import NequIP, NequIPConfig
+from e3md.model.schnet import SchNet, SchNetConfig
+from e3md.model.so3net import SO3Net, SO3NetConfig
+
+ModelConfig = Annotated[
+    NequIPConfig | MACEConfig | SchNetConfig | SO3NetConfig, Field(discriminator="arch")
+]
+ARCHITECTURES: dict[type[BaseModel], Callable[[Any, Statistics], Architecture]] = {
+    NequIPConfig: NequIP,
+    MACEConfig: MACE,
+    SchNetConfig: SchNet,
+    SO3NetConfig: SO3Net,
+}
 
 DOUBLE = {"cg_value", "harmonic_value", "product_value", "grid"}  # as in cpp/src/model_file.cpp
 WHOLE = {"reference", "couplings"}  # modules or lists of tensors
@@ -22,16 +34,7 @@ def build_model(config: ModelConfig, statistics: Statistics, dtype: torch.dtype)
 
     The network computes in `dtype`; reference energies, scale and shift stay in double.
     """
-    model: Architecture
-    match config:
-        case NequIPConfig():
-            model = NequIP(config, statistics)
-        case MACEConfig():
-            model = MACE(config, statistics)
-        case SchNetConfig():
-            model = SchNet(config, statistics)
-        case SO3NetConfig():
-            model = SO3Net(config, statistics)
+    model = ARCHITECTURES[type(config)](config, statistics)
     set_dtype(model, dtype)
     return model
 

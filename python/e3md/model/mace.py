@@ -1,10 +1,11 @@
 """MACE (Batatia et al., NeurIPS 2022, arXiv:2206.07697)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from e3nn.o3 import Irreps
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from e3md import ops
@@ -12,7 +13,7 @@ from e3md.data.statistics import Statistics
 from e3md.graph import Edges
 from e3md.model.alike import check_alike
 from e3md.model.architecture import Architecture, InteractionLayer
-from e3md.model.config import MACEConfig
+from e3md.model.config import BesselConfig, Layers, Width, Widths, checked_irreps, squares
 from e3md.model.convolution import EdgeConvolution, channelwise
 from e3md.model.embedding import EdgeEmbedding
 from e3md.model.layout import Layout, harmonics_irreps
@@ -23,6 +24,36 @@ from e3md.model.radial import MLP, AgnesiBessel, BesselBasis, PolynomialEnvelope
 from e3md.model.splines import MAX_COLUMNS, SplineConvolution
 from e3md.model.stacking import every_member, stack_parts
 from e3md.model.zbl import ZBL, radii_of
+
+Interaction = Literal["residual", "agnostic", "density_residual", "density"]
+
+
+class MACEConfig(BesselConfig):
+    """MACE (Batatia et al., arXiv:2206.07697)."""
+
+    arch: Literal["mace"] = "mace"
+    n_layers: Layers = Field(2, description="interaction layers")
+    l_max: int = Field(3, ge=0, le=4, description="largest degree of the spherical harmonics")
+    correlation: int = Field(3, ge=1, le=3, description="body order minus one of each product")
+    hidden_irreps: str = Field("64x0e+64x1o", description="features passed between layers")
+    first_interaction: Interaction = Field(
+        "residual", description="the first layer's interaction: see docs/theory.md"
+    )
+    interaction: Interaction = Field("residual", description="the other layers' interaction")
+    distance_transform: Literal["none", "agnesi"] = Field(
+        "none", description="distances as the Bessel basis sees them"
+    )
+    envelope_power: int = Field(5, ge=2, le=100, description="p of the polynomial cutoff envelope")
+    radial_hidden: Widths = Field((64, 64, 64), description="widths of the radial network")
+    readout_hidden: Width = Field(16, description="width of the last layer's readout")
+
+    @field_validator("hidden_irreps")
+    @classmethod
+    def _has_scalars(cls, text: str) -> str:
+        return checked_irreps(text)
+
+    def least_weights(self, n_species: int) -> float:
+        return (self.n_layers - 1 or 1) * squares(self.hidden_irreps)
 
 
 class MACELayer(InteractionLayer):

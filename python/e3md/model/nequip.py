@@ -1,16 +1,18 @@
 """NequIP (Batzner et al., Nat. Commun. 13, 2453 (2022), arXiv:2101.03164)."""
 
 import math
+from typing import Literal
 
 import torch
 from e3nn.o3 import Irreps
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from e3md import ops
 from e3md.data.statistics import Statistics
 from e3md.graph import Edges
 from e3md.model.architecture import Architecture, InteractionLayer
-from e3md.model.config import NequIPConfig
+from e3md.model.config import BesselConfig, Layers, Width, Widths, checked_irreps, squares
 from e3md.model.convolution import EdgeConvolution, channelwise, reachable
 from e3md.model.embedding import EdgeEmbedding
 from e3md.model.gate import Gate
@@ -19,6 +21,49 @@ from e3md.model.linear import Linear, SpeciesLinear
 from e3md.model.norm import RMSNorm
 from e3md.model.radial import MLP, BesselBasis, PairBessel, PolynomialEnvelope, XPLOREnvelope
 from e3md.model.zbl import ZBL
+
+
+class NequIPConfig(BesselConfig):
+    """NequIP (Batzner et al., Nat. Commun. 13, 2453)."""
+
+    arch: Literal["nequip"] = "nequip"
+    n_layers: Layers = Field(3, description="interaction layers")
+    l_max: int = Field(1, ge=0, le=4, description="largest degree of features and harmonics")
+    parity: Literal["natural", "both", "none"] = Field(
+        "natural",
+        description="features of parity (-1)^l, of both, or none: rotations without inversion",
+    )
+    solid_harmonics: bool = Field(False, description="r^l Y_l in place of Y_l on edges")
+    channels: Width = Field(32, description="features per irrep")
+    hidden_irreps: str | None = Field(
+        None, description="features between layers; default: channels of every degree and parity"
+    )
+    embedding_channels: Width | None = Field(
+        None, description="features of a species; default: as many as even scalars"
+    )
+    self_connection: Literal["species", "shared", "none"] = Field(
+        "species", description="linear map around the convolution: one per species, one, or none"
+    )
+    first_self_connection: bool = Field(True, description="also in the first layer")
+    layer_norm: bool = Field(False, description="normalize features before the gate")
+    envelope_power: int = Field(6, ge=2, le=100, description="p of the polynomial cutoff envelope")
+    xplor_on: float | None = Field(
+        None, gt=0, description="XPLOR smoothing from here to the cutoff, not the envelope, Å"
+    )
+    radial_hidden: Widths = Field((64, 64), description="widths of the radial network")
+    readout_hidden: Widths = Field((), description="widths of the readout")
+    pair_cutoffs: dict[str, float] = Field(
+        {}, description="shorter cutoffs of pairs such as Li-O, receiver first, Å"
+    )
+
+    @field_validator("hidden_irreps")
+    @classmethod
+    def _has_scalars(cls, text: str | None) -> str | None:
+        return None if text is None else checked_irreps(text)
+
+    def least_weights(self, n_species: int) -> float:
+        own = n_species if self.self_connection == "species" else 1
+        return (self.n_layers - 1 or 1) * own * squares(hidden_irreps(self))
 
 
 class NequIPLayer(InteractionLayer):

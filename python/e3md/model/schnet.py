@@ -1,15 +1,17 @@
 """SchNet (Schütt et al., NeurIPS 2017, arXiv:1706.08566)."""
 
 import math
+from typing import Literal
 
 from e3nn.o3 import Irreps
+from pydantic import Field
 from torch import Tensor, nn
 
 from e3md import ops
 from e3md.data.statistics import Statistics
 from e3md.graph import Edges
 from e3md.model.architecture import Architecture, InteractionLayer
-from e3md.model.config import SchNetConfig
+from e3md.model.config import Activation, FilterConfig, Width
 from e3md.model.convolution import EdgeConvolution, channelwise
 from e3md.model.dense import Dense
 from e3md.model.embedding import EdgeEmbedding
@@ -17,6 +19,16 @@ from e3md.model.filters import FilterBasis, FilterNetwork
 from e3md.model.layout import harmonics_irreps
 from e3md.model.linear import Linear
 from e3md.model.zbl import ZBL
+
+
+class SchNetConfig(FilterConfig):
+    """SchNet (Schütt et al., arXiv:1706.08566)."""
+
+    arch: Literal["schnet"] = "schnet"
+    filter_channels: Width | None = Field(
+        None, description="features of the convolution; default: channels"
+    )
+    activation: Activation = Field("shifted_softplus", description="in filters and layers")
 
 
 class SchNetLayer(InteractionLayer):

@@ -1,15 +1,17 @@
 """SO3net (Schütt et al., SchNetPack 2.0, J. Chem. Phys. 158, 144801 (2023))."""
 
 import math
+from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from e3md import ops
 from e3md.data.statistics import Statistics
 from e3md.graph import Edges
 from e3md.model.architecture import Architecture, InteractionLayer
-from e3md.model.config import SO3NetConfig
+from e3md.model.config import FilterConfig
 from e3md.model.convolution import EdgeConvolution
 from e3md.model.dense import Dense, DenseLayer, GatedDense
 from e3md.model.embedding import EdgeEmbedding
@@ -17,6 +19,14 @@ from e3md.model.filters import FilterBasis, FilterNetwork
 from e3md.model.radial import MLP
 from e3md.model.tied import ChannelProduct, tied
 from e3md.model.zbl import ZBL
+
+
+class SO3NetConfig(FilterConfig):
+    """SO3net (Schütt et al., J. Chem. Phys. 158, 144801)."""
+
+    arch: Literal["so3net"] = "so3net"
+    l_max: int = Field(2, ge=0, le=4, description="largest degree of features and harmonics")
+    gated_readout: bool = Field(False, description="multiply the readout with a sigmoid network")
 
 
 class SO3NetLayer(InteractionLayer):

@@ -20,7 +20,8 @@ from pydantic import (
 from e3md.data.problems import brief, one_line, shorten
 from e3md.data.read import DataKeys
 from e3md.data.sources import expand_globs
-from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig, SO3NetConfig
+from e3md.model import ModelConfig, NequIPConfig
+from e3md.model.build import ARCHITECTURES
 from e3md.paths import expand
 from e3md.train.yaml_file import YamlError, read_yaml
 
@@ -214,9 +215,7 @@ def load_config(path: Path) -> Config:
         raise ConfigError(f"{path}:\n  " + "\n  ".join(lines)) from None
 
 
-ARCHITECTURES: dict[str, type[BaseModel]] = {
-    "nequip": NequIPConfig, "mace": MACEConfig, "schnet": SchNetConfig, "so3net": SO3NetConfig,
-}  # fmt: skip
+MODELS = {config.model_fields["arch"].default: config for config in ARCHITECTURES}
 
 
 def _one_of_each(items: Iterable[Any]) -> list[Any]:
@@ -230,7 +229,7 @@ def _one_of_each(items: Iterable[Any]) -> list[Any]:
 
 def _explain(item: Any) -> str:
     # pydantic names the architecture between the section and its key
-    named = [p for n, p in enumerate(item["loc"]) if not (n == 1 and p in ARCHITECTURES)]
+    named = [p for n, p in enumerate(item["loc"]) if not (n == 1 and p in MODELS)]
     where = [brief(str(part)) for part in named]
     key = ".".join(where)
     if item["type"] == "extra_forbidden":
@@ -248,7 +247,7 @@ def _known_keys(location: tuple) -> list[str]:
     sections: dict[tuple, type[BaseModel]] = {
         (): Config, ("data",): DataConfig, ("data", "keys"): DataKeys,
         ("training",): TrainingConfig, ("training", "loss"): LossConfig,
-        **{("model", arch): config for arch, config in ARCHITECTURES.items()},
+        **{("model", arch): config for arch, config in MODELS.items()},
     }  # fmt: skip
     section = sections.get(tuple(location[:-1]))
     return list(section.model_fields) if section else []

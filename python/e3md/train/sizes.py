@@ -2,13 +2,9 @@
 
 from collections.abc import Iterable
 
-from e3nn.o3 import Irreps
-
 from e3md.data.geometry import mean_pairs
 from e3md.data.packed import machine_memory
 from e3md.data.read import Frame
-from e3md.model.config import MACEConfig, ModelConfig, NequIPConfig
-from e3md.model.nequip import hidden_irreps
 from e3md.train.config import Config, ConfigError, TrainingConfig
 
 _PROCESS = 0.2e9  # bytes of Python and torch alone
@@ -37,21 +33,8 @@ def check_sizes(config: Config, frames: Iterable[Frame], n_species: int) -> None
         _EDGE * edges,
         f"model.cutoff: about {edges:.2g} neighbor pairs within {cutoff:g} Å take",
     )
-    weights = _least_weights(config.model, n_species)
+    weights = config.model.least_weights(n_species)
     _check(_WEIGHT * weights, f"model: {weights:.2g} weights and more take in training")
-
-
-def _least_weights(model: ModelConfig, n_species: int) -> float:
-    """Weights of one linear map in each layer."""
-    if isinstance(model, NequIPConfig | MACEConfig):
-        given = isinstance(model, MACEConfig)
-        irreps = Irreps(model.hidden_irreps) if given else hidden_irreps(model)  # type: ignore[arg-type]
-        square = sum(float(multiplicity) ** 2 for multiplicity, _ in irreps)
-        if isinstance(model, NequIPConfig) and model.self_connection == "species":
-            square *= n_species
-    else:
-        square = float(model.channels) ** 2
-    return (model.n_layers - 1 or 1) * square
 
 
 def _check(n_bytes: float, what: str) -> None:
