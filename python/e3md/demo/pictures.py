@@ -62,11 +62,16 @@ def _mobile(msds: Mapping[str, MeanSquareDisplacement]) -> list[str] | None:
 def distance(first: Trajectory, second: Trajectory) -> FloatArray:
     """(n_frames,) Å, root mean square over atoms between two runs from the same start.
 
-    The axes of one may be rotated, as LAMMPS wants them.
+    The axes of one may be rotated, as LAMMPS wants them, and its lattice vectors sheared by others.
     """
-    turn = np.linalg.inv(second.lattices()[0]) @ first.lattices()[0]
+    turn = _axes(second.lattices()[0]).T @ _axes(first.lattices()[0])
     difference = second.displacements() @ turn - first.displacements()
     return np.sqrt(np.square(difference).sum(axis=2).mean(axis=1))
+
+
+def _axes(lattice: FloatArray) -> FloatArray:
+    """Rows: along the first vector, in the plane of the first two, across it."""
+    return np.linalg.solve(np.linalg.cholesky(lattice @ lattice.T), lattice)
 
 
 def parted_after(first: Trajectory, second: Trajectory) -> float | None:
