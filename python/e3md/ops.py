@@ -114,7 +114,7 @@ def edge_conv_radial(
             gradients by the remainder of the path's number by n; once differentiable.
         types: (n_nodes,) int64.
         edge_index: (2, n_edges) int64, as in `edge_conv`.
-        tables: eight tensors, see `RadialTables` in cpp/ops/edge_conv_radial.h.
+        tables: eight tensors, see `RadialTables` in cpp/ops/edge_conv_radial/op.h.
         solid: harmonics of the edge vector, not of its direction.
         n_local: number of receiving nodes.
         dim_out: columns of the result.
@@ -140,7 +140,7 @@ def symmetric_contraction(
         types: (n_atoms,) int64.
         weights: (n_species, n_weights, n_channels) each, numbered one after the other along
             n_weights; dtype of a.
-        tables: terms, entries and values, see `ProductTables` in cpp/ops/symmetric_contraction.h.
+        tables: terms, entries and values, see `ProductTables` in cpp/ops/symmetric_contraction/op.h.
         n_rows: components of the result.
 
     Returns:

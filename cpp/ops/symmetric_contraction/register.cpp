@@ -1,0 +1,144 @@
+// Schemas and autograd of symmetric_contraction. Gradients to the weights are for training, where
+// second derivatives are fused loops too; without them a second derivative goes through the
+// reference.
+#include <torch/library.h>
+
+#include <optional>
+#include <tuple>
+#include <vector>
+
+#include "common/autograd.h"
+#include "common/reference.h"
+
+namespace e3md {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+TORCH_LIBRARY_FRAGMENT(e3md, m) {
+  // out[i, row, c] = sum over terms of A_i A_j A_k times a coefficient of species and channel;
+  // a (n, n_components, n_channels), weights (n_species, n_weights, n_channels) each, one after the
+  // other along n_weights, tables: see ProductTables. -> (n, n_rows, n_channels).
+  m.def(
+      "symmetric_contraction(Tensor a, Tensor types, Tensor[] weights, Tensor[] tables, "
+      "int n_rows) -> Tensor");
+  // derivative of sum(g * out) to a
+  m.def(
+      "symmetric_contraction_grad(Tensor g, Tensor a, Tensor types, Tensor[] weights, "
+      "Tensor[] tables) -> Tensor");
+  // derivatives of sum(g * out), or with a_dot of its derivative along a_dot, to g (only with
+  // a_dot), a and the weights
+  m.def(
+      "symmetric_contraction_train(Tensor g, Tensor a, Tensor types, Tensor[] weights, "
+      "Tensor[] tables, Tensor? a_dot) -> (Tensor, Tensor, Tensor[])");
+}
+
+using Derivatives = std::tuple<Tensor, Tensor, std::vector<Tensor>>;
+
+/// The arguments that no derivative is taken to.
+struct Products {
+  Tensor types;
+  std::vector<Tensor> tables;
+
+  void save(AutogradContext* context, const Tensor& first, const Tensor& second,
+            at::TensorList weights) const {
+    variable_list kept{first, second};
+    kept.insert(kept.end(), weights.begin(), weights.end());
+    context->save_for_backward(kept);
+    context->saved_data["types"] = types;
+    context->saved_data["tables"] = tables;
+  }
+
+  static Products load(AutogradContext* context) {
+    return {context->saved_data["types"].toTensor(),
+            context->saved_data["tables"].toTensorVector()};
+  }
+
+  Derivatives train(const Tensor& g, const Tensor& a, at::TensorList weights,
+                    const std::optional<Tensor>& a_dot) const {
+    using Signature = Derivatives(const Tensor&, const Tensor&, const Tensor&, at::TensorList,
+                                  at::TensorList, const std::optional<Tensor>&);
+    static const auto op = find_op<Signature>("e3md::symmetric_contraction_train");
+    TORCH_CHECK(!at::GradMode::is_enabled(),
+                "symmetric_contraction: gradients to the weights cannot be differentiated further");
+    return op.call(g, a, types, weights, tables, a_dot);
+  }
+};
+
+variable_list weights_of(const variable_list& saved) { return {saved.begin() + 2, saved.end()}; }
+
+/// The gradient to a, to be differentiated once more: to g, a and the weights.
+struct ContractionGrad : Function<ContractionGrad> {
+  static Tensor forward(AutogradContext* context, const Tensor& g, const Tensor& a,
+                        at::TensorList weights, const Products& products) {
+    using Signature =
+        Tensor(const Tensor&, const Tensor&, const Tensor&, at::TensorList, at::TensorList);
+    static const auto op = find_op<Signature>("e3md::symmetric_contraction_grad");
+    at::AutoDispatchBelowADInplaceOrView below;
+    products.save(context, g, a, weights);
+    return op.call(g, a, products.types, weights, products.tables);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list dots) {
+    const auto saved = context->get_saved_variables();
+    auto [to_g, to_a, to_weights] =
+        Products::load(context).train(saved[0], saved[1], weights_of(saved), dots[0]);
+    variable_list grads{to_g, to_a};
+    grads.insert(grads.end(), to_weights.begin(), to_weights.end());
+    grads.emplace_back();
+    return grads;
+  }
+};
+
+struct Contraction : Function<Contraction> {
+  static Tensor forward(AutogradContext* context, const Tensor& a, at::TensorList weights,
+                        const Products& products, int64_t n_rows) {
+    using Signature = Tensor(const Tensor&, const Tensor&, at::TensorList, at::TensorList, int64_t);
+    static const auto op = find_op<Signature>("e3md::symmetric_contraction");
+    at::AutoDispatchBelowADInplaceOrView below;
+    products.save(context, a, Tensor(), weights);
+    return op.call(a, products.types, weights, products.tables, n_rows);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list cotangents) {
+    const auto saved = context->get_saved_variables();
+    const variable_list weights = weights_of(saved);
+    const Tensor &g = cotangents[0], &a = saved[0];
+    const Products products = Products::load(context);
+    variable_list grads(weights.size() + 3);
+    bool wanted = false, trained = false;
+    for (size_t k = 0; k < weights.size(); ++k) {
+      wanted = wanted || context->needs_input_grad(k + 1);
+      trained = trained || weights[k].requires_grad();
+    }
+    if (wanted) {
+      auto [_, to_a, to_weights] = products.train(g, a, weights, std::nullopt);
+      grads[0] = to_a;
+      std::copy(to_weights.begin(), to_weights.end(), grads.begin() + 1);
+    } else if (at::GradMode::is_enabled() && !trained) {
+      const auto reference = [&](const variable_list& x) {
+        return reference_symmetric_contraction(x[0], products.types, weights, products.tables,
+                                               g.size(1));
+      };
+      grads[0] = differentiate(reference, {a}, g)[0];
+    } else {
+      grads[0] = ContractionGrad::apply(g, a, at::TensorList(weights), products);
+    }
+    return grads;
+  }
+};
+
+Tensor contraction_autograd(const Tensor& a, const Tensor& types, at::TensorList weights,
+                            at::TensorList tables, int64_t n_rows) {
+  if (runs_reference("e3md::symmetric_contraction", a))
+    return reference_symmetric_contraction(a, types, weights, tables, n_rows);
+  return Contraction::apply(a, weights, Products{types, tables.vec()}, n_rows);
+}
+
+TORCH_LIBRARY_IMPL(e3md, Autograd, m) { m.impl("symmetric_contraction", contraction_autograd); }
+
+}  // namespace
+}  // namespace e3md
