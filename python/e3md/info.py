@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from e3md.quantities import QUANTITIES
+
 NOT_RECORDED = "not recorded"
 # of "training", in words: files of older versions and converted ones lack some
 _TRAINING = {
@@ -19,7 +21,7 @@ _TRAINING = {
     "shortest_distances": "closest atoms, Å",
     "e0_source": "E0s from",
 }
-_UNITS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "meV/Å³"}
+_UNITS = {quantity.error: quantity.milli for quantity in QUANTITIES}
 
 
 def print_info(model: str | Path, as_json: bool = False) -> None:
@@ -83,7 +85,7 @@ def _range(low: float, high: float) -> str:
 def _error(name: str, error: float) -> str:
     """As in forces MAE 40.1 meV/Å, of forces_mae in eV/Å."""
     quantity, _, statistic = name.rpartition("_")
-    unit = _UNITS.get(quantity.partition("_")[0], "")
+    unit = _UNITS.get(quantity, "")
     return f"{quantity.replace('_', ' ')} {statistic.upper()} {1000 * error:.4g} {unit}"
 
 

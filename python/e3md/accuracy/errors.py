@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from e3md.quantities import ENERGY, FORCES, STRESS
+
 
 class ErrorPair(BaseModel):
     """Mean absolute and root mean square error."""
@@ -68,10 +70,10 @@ def collect_errors(frames: Sequence[Compared]) -> Errors:
 def error_rows(errors: Errors) -> list[tuple[str, str, str, str]]:
     """Rows of a table: quantity, unit, MAE, RMSE."""
     pairs = [
-        ("energy per atom", "meV", errors.energy_per_atom),
-        ("forces", "meV/Å", errors.forces),
-        *((f"forces on {s}", "meV/Å", pair) for s, pair in errors.forces_per_element.items()),
-        ("stress", "meV/Å³", errors.stress),
+        (ENERGY.words, ENERGY.milli, errors.energy_per_atom),
+        (FORCES.words, FORCES.milli, errors.forces),
+        *((f"force on {s}", FORCES.milli, pair) for s, pair in errors.forces_per_element.items()),
+        (STRESS.words, STRESS.milli, errors.stress),
     ]
     return [
         (what, unit, f"{1e3 * p.mae:.3f}", f"{1e3 * p.rmse:.3f}") for what, unit, p in pairs if p

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from e3md.accuracy.calibration import Calibration, Deviations, energy_pairs, force_pairs
 from e3md.accuracy.errors import Compared, ErrorPair, Errors
+from e3md.quantities import ENERGY, FORCES, STRESS
 
 DENSE = 1000  # points, from which on a panel shows their density
 DENSITY = colormaps["viridis"].resampled(12)
@@ -47,8 +48,8 @@ class Curve(NamedTuple):
 
 CURVES = (
     Curve("loss", "loss", 1.0),
-    Curve("force error, meV/Å", "forces", 1e3),
-    Curve("energy error, meV/atom", "energy", 1e3),
+    Curve(FORCES.title("error"), FORCES.name, 1e3),
+    Curve(ENERGY.title("error"), ENERGY.name, 1e3),
     Curve("learning rate", "learning_rate", 1.0),
 )
 
@@ -79,8 +80,8 @@ def _energy_panels(frames: Sequence[Compared], found: ErrorPair | None) -> list[
     offset, said = _energy_offset(frames, pairs[:, 1])
     pairs -= offset[:, None]
     small = np.ptp(pairs[np.isfinite(pairs).all(axis=1)]) < 2.0
-    unit, factor = ("meV/atom", 1e3) if small else ("eV/atom", 1.0)
-    return [Parity(f"energy, {said}", factor * pairs, found, unit, "meV/atom")]
+    unit, factor = (ENERGY.milli, 1e3) if small else (ENERGY.unit, 1.0)
+    return [Parity(f"energy, {said}", factor * pairs, found, unit, ENERGY.milli)]
 
 
 def _energy_offset(
@@ -106,8 +107,10 @@ def _force_panels(frames: Sequence[Compared], found: dict[str, ErrorPair]) -> li
     forces = np.stack([np.concatenate([f.forces[k] for f in frames]) for k in (0, 1)], axis=-1)
     symbols = np.concatenate([f.symbols for f in frames])
     return [
-        Parity(f"force on {name}", forces[symbols == name].reshape(-1, 2), pair, "eV/Å", "meV/Å")
-        for name, pair in found.items()
+        Parity(
+            f"force on {s}", forces[symbols == s].reshape(-1, 2), pair, FORCES.unit, FORCES.milli
+        )
+        for s, pair in found.items()
     ]
 
 
@@ -115,7 +118,7 @@ def _stress_panels(frames: Sequence[Compared], found: ErrorPair | None) -> list[
     if not found:
         return []
     pairs = np.concatenate([np.stack([s.ravel() for s in f.stress], 1) for f in frames if f.stress])
-    return [Parity("stress", 1e3 * pairs, found, "meV/Å³", "meV/Å³")]
+    return [Parity(STRESS.words, 1e3 * pairs, found, STRESS.milli, STRESS.milli)]
 
 
 def _draw_parities(panels: Sequence[Parity], path: Path) -> None:
@@ -166,8 +169,8 @@ def calibration_plot(frames: Sequence[Compared], found: Deviations, path: Path) 
 def calibration_panels(frames: Sequence[Compared], found: Deviations) -> list[Spread]:
     """Of forces and energies, where they have labels."""
     panels = [
-        (force_pairs(frames), found.forces, "force, meV/Å"),
-        (energy_pairs(frames), found.energy_per_atom, "energy, meV/atom"),
+        (force_pairs(frames), found.forces, f"{FORCES.words}, {FORCES.milli}"),
+        (energy_pairs(frames), found.energy_per_atom, f"{ENERGY.words}, {ENERGY.milli}"),
     ]
     return [Spread(*pairs, bins, quantity) for pairs, bins, quantity in panels if bins]
 

@@ -1,6 +1,7 @@
 """Runs side by side: what differs in their settings, and what came of it."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from e3md.accuracy.plots import best_epoch
 from e3md.data.sources import short_names
+from e3md.quantities import ENERGY, FORCES, STRESS
 from e3md.train.checkpoint import RunRecord, load_record, member_folders
 from e3md.train.history import METRICS
 from e3md.train.report import read_metrics
@@ -111,22 +113,15 @@ def _results(runs: Sequence[Run]) -> Rows:
         ("epochs", *(str(len(run.columns.get("epoch", ()))) for run in runs)),
         ("best epoch", *(_text(number) for number in best)),
     ]
-    for key, name in (
-        ("valid_forces_mae", "valid force MAE, meV/Å"),
-        ("valid_forces_rmse", "valid force RMSE, meV/Å"),
-        ("valid_energy_mae", "valid energy MAE, meV/atom"),
-        ("valid_energy_rmse", "valid energy RMSE, meV/atom"),
-    ):
-        rows.append((name, *(_at(run, key, n) for run, n in zip(runs, best, strict=True))))
-    for key, name in (
-        ("forces_mae", "test force MAE, meV/Å"),
-        ("forces_rmse", "test force RMSE, meV/Å"),
-        ("energy_per_atom_mae", "test energy MAE, meV/atom"),
-        ("energy_per_atom_rmse", "test energy RMSE, meV/atom"),
-        ("stress_rmse", "test stress RMSE, meV/Å³"),
-    ):
-        found = [run.record.training.test_errors.get(key) for run in runs]
-        rows.append((name, *(_milli(value) for value in found)))
+    statistics = ("mae", "rmse")
+    for quantity, statistic in product((FORCES, ENERGY), statistics):
+        key = f"valid_{quantity.name}_{statistic}"
+        found = [_at(run, key, n) for run, n in zip(runs, best, strict=True)]
+        rows.append((f"valid {quantity.title(statistic.upper())}", *found))
+    for quantity, statistic in product((FORCES, ENERGY, STRESS), statistics):
+        key = f"{quantity.error}_{statistic}"
+        found = [_milli(run.record.training.test_errors.get(key)) for run in runs]
+        rows.append((f"test {quantity.title(statistic.upper())}", *found))
     speeds = [run.record.speed for run in runs]
     rows.append(("hours", *(f"{s.hours:.2g}" if s else "–" for s in speeds)))
     rows.append(

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from e3md.accuracy.calibration import collect_deviations
 from e3md.accuracy.errors import ErrorPair, Errors, collect_errors, error_rows
 from e3md.accuracy.plots import calibration_panels, draw_calibration, draw_parity, parity_panels
+from e3md.quantities import ENERGY, FORCES, STRESS
 from e3md.report.content import Picture, Section, Table
 from e3md.report.evaluated import Evaluated, errors_by_kind
 from e3md.report.svg import inline_svg
@@ -50,15 +51,15 @@ def _kinds(one: Evaluated) -> Table:
     caption = f"Errors on {one.name} by configuration type or composition"
     if len(found) > MOST_KINDS:
         caption += f": the {MOST_KINDS} worst of {len(found)}"
-    header = ["type", "frames", "energy MAE, meV/atom", "energy RMSE, meV/atom",
-              "force MAE, meV/Å", "force RMSE, meV/Å"]  # fmt: skip
+    titles = [q.title(statistic) for q in (ENERGY, FORCES) for statistic in ("MAE", "RMSE")]
+    header = ["type", "frames", *titles]
     stress = any(e.stress for _, e in found)
     rows = [
         (kind, str(e.n_frames), *_milli(e.energy_per_atom), *_milli(e.forces))
         + ((_milli(e.stress)[1],) if stress else ())
         for kind, e in found[:MOST_KINDS]
     ]
-    header += ["stress RMSE, meV/Å³"] if stress else []
+    header += [STRESS.title("RMSE")] if stress else []
     return Table(caption, header, rows)
 
 

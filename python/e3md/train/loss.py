@@ -1,11 +1,15 @@
 """The training loss: errors of energy per atom, forces and virial per atom."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn.functional import huber_loss
 
 from e3md.data.dataset import Sample
 from e3md.derivatives import Prediction
+from e3md.quantities import ENERGY, FORCES, STRESS
 from e3md.train.config import LossConfig
 
 
@@ -37,15 +41,13 @@ def loss(
 
 def combine(sums: Tensor, counts: Tensor, weights: LossConfig) -> Tensor:
     """The loss from `penalties` and `count_terms`, of one batch or added up over several."""
-    factors = sums.new_tensor([weights.energy, weights.forces, weights.stress])
+    factors = sums.new_tensor([getattr(weights, name) for name in TERMS])
     return (factors * sums / counts.where(counts > 0, 1.0)).sum()
 
 
 def count_terms(sample: Sample) -> Tensor:
-    """(3,) float64: energies, force components, and components of stress that are labelled."""
-    known = sample.energy.isfinite(), sample.forces.isfinite(), _known_stress(sample)
-    factors = torch.tensor([1.0, 1.0, 9.0], dtype=torch.float64, device=sample.energy.device)
-    return factors * torch.stack([k.sum() for k in known])
+    """(n_terms,) float64: labelled components of each quantity."""
+    return torch.stack([term.labelled(sample) for term in TERMS.values()]).double()
 
 
 def errors_of_labels(prediction: Prediction, sample: Sample) -> tuple[Tensor, Tensor]:
@@ -74,23 +76,28 @@ def error_means(sums: Tensor, counts: Tensor) -> dict[str, Tensor]:
 
 
 def penalties(prediction: Prediction, sample: Sample, weights: LossConfig, scale: float) -> Tensor:
-    """(3,) float64: Σ v f(Δ / scale) of energies, forces and stress."""
-    energy, forces = errors_of_labels(prediction, sample)
+    """(n_terms,) float64: Σ v f(Δ / scale) of each quantity."""
+    found = [term.errors(prediction, sample) for term in TERMS.values()]
+    return torch.stack([(v * _penalty(x / scale, weights)).sum() for x, v in found])
+
+
+def _energies(prediction: Prediction, sample: Sample) -> tuple[Tensor, Tensor]:
+    return errors_of_labels(prediction, sample)[0], sample.weights[:, 0]
+
+
+def _forces(prediction: Prediction, sample: Sample) -> tuple[Tensor, Tensor]:
+    of_atoms = sample.weights[:, 1].index_select(0, sample.graph.frame)
+    return errors_of_labels(prediction, sample)[1], of_atoms[:, None]
+
+
+def _virials(prediction: Prediction, sample: Sample) -> tuple[Tensor, Tensor]:
     known = _known_stress(sample)
     stress = sample.stress[known]
     if len(stress):
         # selected first: a NaN times zero would still poison the gradient
         stress = prediction.stress[known] - stress
     per_atom = sample.graph.volume[known] / atoms_per_frame(sample)[known]
-    virial = stress * per_atom[:, None, None]
-    of_energy, of_forces, of_stress = sample.weights.unbind(1)
-    of_atoms = of_forces.index_select(0, sample.graph.frame)[:, None]
-    terms = (
-        (energy, of_energy),
-        (forces, of_atoms),
-        (virial, of_stress[known][:, None, None]),
-    )
-    return torch.stack([(v * _penalty(x / scale, weights)).sum() for x, v in terms])
+    return stress * per_atom[:, None, None], sample.weights[known, 2][:, None, None]
 
 
 def _known_stress(sample: Sample) -> Tensor:
@@ -102,3 +109,17 @@ def _penalty(x: Tensor, weights: LossConfig) -> Tensor:
     if weights.function == "mse":
         return x.square()
     return 2 * huber_loss(x, torch.zeros_like(x), delta=weights.huber_delta, reduction="none")
+
+
+class Term(NamedTuple):
+    """What a quantity adds to the loss."""
+
+    labelled: Callable[[Sample], Tensor]  # () number of components
+    errors: Callable[[Prediction, Sample], tuple[Tensor, Tensor]]  # eV or eV/Å, and their weights
+
+
+TERMS = {
+    ENERGY.name: Term(lambda sample: sample.energy.isfinite().sum(), _energies),
+    FORCES.name: Term(lambda sample: sample.forces.isfinite().sum(), _forces),
+    STRESS.name: Term(lambda sample: 9 * _known_stress(sample).sum(), _virials),
+}

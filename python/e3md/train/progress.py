@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from e3md.quantities import ENERGY, FORCES
 from e3md.train.speed import SpeedMeter, rates
 
 LONGEST_BAR = 60  # columns
@@ -60,8 +61,8 @@ class TrainingProgress(Callback):
         found = {key: float(value) for key, value in trainer.callback_metrics.items()}
         epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         errors = [
-            f"valid force MAE {1e3 * found['valid_forces_mae']:.1f} meV/Å",
-            f"energy MAE {1e3 * found['valid_energy_mae']:.2f} meV/atom",
+            f"valid force MAE {1e3 * found['valid_forces_mae']:.1f} {FORCES.milli}",
+            f"energy MAE {1e3 * found['valid_energy_mae']:.2f} {ENERGY.milli}",
             f"train loss {found['train_loss']:.3g}",
             rates(self.meter.epoch),
         ]
