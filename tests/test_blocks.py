@@ -15,14 +15,15 @@ from e3md.graph import Edges
 from e3md.model import SchNetConfig
 from e3md.model.convolution import channelwise
 from e3md.model.couplings import coupling_tensors
+from e3md.model.cutoffs import CosineCutoff, MollifierCutoff, PolynomialEnvelope
 from e3md.model.dense import GAINS, Dense
-from e3md.model.filters import CosineCutoff, FilterBasis, FilterNetwork, MollifierCutoff
+from e3md.model.filters import FilterBasis, FilterNetwork
 from e3md.model.gate import Gate
 from e3md.model.harmonics import SphericalHarmonics
 from e3md.model.layout import Layout, harmonics_irreps
 from e3md.model.linear import Linear, SpeciesLinear
-from e3md.model.product import SymmetricContraction
-from e3md.model.radial import BesselBasis, PolynomialEnvelope
+from e3md.model.radial import BesselBasis
+from e3md.model.symmetric_contraction import SymmetricContraction
 from e3md.model.tied import ChannelProduct, clebsch_gordan, tied
 
 EXACT = {"atol": 1e-12, "rtol": 1e-12}

@@ -33,7 +33,7 @@ from e3md.check.tables import tables
 from e3md.cli import app
 from e3md.export import save_model
 from e3md.model import build_model
-from e3md.model.knots import Tables
+from e3md.model.choose_knots import Tables
 from e3md.model_file import TrainingRecord
 
 SPECIES = ("Li", "P", "S")

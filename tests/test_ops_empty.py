@@ -17,7 +17,7 @@ from e3md.derivatives import predict
 from e3md.graph import AtomGraph, batch_graphs
 from e3md.model import ModelConfig, build_model
 from e3md.model.committee import StackedCommittee
-from e3md.model.product import SymmetricContraction
+from e3md.model.symmetric_contraction import SymmetricContraction
 from laws import CONFIGS, SPECIES, build, learning, tabulated, to_graph, with_knots
 from test_ops_edge_conv import SMALL, _functions, make_case
 

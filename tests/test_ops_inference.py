@@ -17,7 +17,7 @@ from e3md import ops
 from e3md.model import ModelConfig, NequIPConfig
 from e3md.model.build import set_dtype
 from e3md.model.linear import Linear
-from e3md.model.product import SymmetricContraction
+from e3md.model.symmetric_contraction import SymmetricContraction
 from laws import CONFIGS, build, learning, tabulated, to_graph
 from test_training_form import force_loss
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from conftest import random_structure
 from e3md import ops
-from e3md.model.product import SymmetricContraction
+from e3md.model.symmetric_contraction import SymmetricContraction
 from fuzz.runner import Case, Verdict, run_case
 from laws import CONFIGS, build, tabulated, to_graph
 from test_ops_edge_conv import SMALL, make_case

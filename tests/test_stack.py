@@ -17,7 +17,7 @@ from e3md.calculator import E3Calculator
 from e3md.data.statistics import Statistics
 from e3md.derivatives import predict
 from e3md.export import save_model
-from e3md.model import build_model, knots
+from e3md.model import build_model, choose_knots
 from e3md.model.committee import Committee, StackedCommittee
 from e3md.model_file import TrainingRecord
 from e3md.neighbors import atoms_to_graph, neighbor_list
@@ -190,13 +190,13 @@ UNLIKE: dict[str, Callable[[], tuple[nn.Module, nn.Module]]] = {
 @pytest.fixture
 def _coarse_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """One table of 96 knots for every member, however it comes out: what counts is the mean."""
-    monkeypatch.setattr(knots, "CANDIDATES", (96,))
-    monkeypatch.setattr(knots, "TOLERANCES", {"float32": 1.0, "float64": 1.0})
+    monkeypatch.setattr(choose_knots, "CANDIDATES", (96,))
+    monkeypatch.setattr(choose_knots, "TOLERANCES", {"float32": 1.0, "float64": 1.0})
 
 
 def _energies_and_forces(model: nn.Module, cutoff: float, atoms: Atoms) -> tuple[np.ndarray, ...]:
     """Of one member with the tables that its file would have."""
-    knots.choose_knots(model, cutoff, SPECIES)
+    choose_knots.choose_knots(model, cutoff, SPECIES)
     model.tabulate(False)
     found = predict(model, atoms_to_graph(atoms, SPECIES, cutoff, torch.float64))
     return found.energies.detach().numpy(), found.forces.numpy()

@@ -13,8 +13,8 @@ from torch import nn
 from e3md.model.linear import Linear
 from e3md.model.mace import MACELayer
 from e3md.model.path_table import PathTable
-from e3md.model.product import SymmetricContraction
 from e3md.model.splines import SplineConvolution
+from e3md.model.symmetric_contraction import SymmetricContraction
 
 
 def flops_per_atom(model: nn.Module, n_neighbors: float) -> float:

@@ -15,8 +15,8 @@ from e3md.files import write_bytes
 from e3md.model import ModelConfig
 from e3md.model.architecture import Reach
 from e3md.model.build import network_dtype, set_dtype
+from e3md.model.choose_knots import TableError, Tables, choose_knots
 from e3md.model.committee import Committee, StackedCommittee, members_of
-from e3md.model.knots import TableError, Tables, choose_knots
 from e3md.model.short_range import LEARNED, Learned, ShortRange, learned, short_range
 from e3md.model_file import UNFINISHED, ModelRecord, Scales, TrainingRecord, pack
 

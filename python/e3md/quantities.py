@@ -1,6 +1,6 @@
 """What models predict and are judged by, each once: names and units.
 
-A new quantity is a row here, its term in `e3md.train.loss`, and what predicts it.
+CONTRIBUTING.md lists what a new one needs.
 """
 
 from dataclasses import dataclass

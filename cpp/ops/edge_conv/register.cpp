@@ -1,4 +1,4 @@
-// Schemas and autograd of the ops.
+// Schemas and autograd of edge_conv.
 //
 // T(g, h, Y, W) = sum over edges e (j -> i), paths and Clebsch-Gordan entries of
 //   value * g[i, out_offset + m3*out_stride + c] * h[j, in_offset + m1*in_stride + c]
@@ -11,7 +11,6 @@
 
 #include "common/autograd.h"
 #include "common/reference.h"
-#include "e3md/ghost_exchange.h"
 
 namespace e3md {
 namespace {
@@ -21,7 +20,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-TORCH_LIBRARY(e3md, m) {
+TORCH_LIBRARY_FRAGMENT(e3md, m) {
   // h (n_nodes, dim_in), g (n_local, dim_out), sh (n_edges, dim_sh), weights (n_edges, n_weights):
   // one dtype, float32 or float64. edge_index int64 (2, n_edges): receiver (non-decreasing),
   // neighbor. paths int64 (n_paths, 9): in_offset, in_stride, sh_offset, out_offset, out_stride,
@@ -37,10 +36,6 @@ TORCH_LIBRARY(e3md, m) {
       "edge_conv_yw(Tensor g, Tensor h, Tensor sh, Tensor weights, Tensor edge_index, "
       "Tensor paths, Tensor cg_index, Tensor cg_value, bool need_sh, bool need_weights) "
       "-> (Tensor, Tensor)");
-  // (n_local, width) -> (n_nodes, width): fills the rows of ghost atoms from their owners.
-  m.def("ghost_exchange(Tensor h, int n_nodes) -> Tensor");
-  // (n_nodes, width) -> (n_local, width): adds the rows of ghost atoms to their owners'.
-  m.def("ghost_exchange_reverse(Tensor grad, int n_local) -> Tensor");
 }
 
 /// What stays fixed from one derivative to the next.
@@ -155,29 +150,6 @@ struct ConvYW : Function<ConvYW> {
   }
 };
 
-template <bool REVERSE>
-struct Exchange : Function<Exchange<REVERSE>> {
-  static Tensor call(bool reverse, const Tensor& rows, int64_t n_rows) {
-    using Signature = Tensor(const Tensor&, int64_t);
-    static const auto fill = find_op<Signature>("e3md::ghost_exchange");
-    static const auto add = find_op<Signature>("e3md::ghost_exchange_reverse");
-    return (reverse ? add : fill).call(rows, n_rows);
-  }
-
-  static Tensor forward(AutogradContext* context, const Tensor& rows, int64_t n_rows) {
-    at::AutoDispatchBelowADInplaceOrView below;
-    context->saved_data["n_rows"] = rows.size(0);
-    context->saved_data["lent"] = reinterpret_cast<int64_t>(GhostExchangeScope::current());
-    return call(REVERSE, rows, n_rows);
-  }
-
-  static variable_list backward(AutogradContext* context, variable_list cotangents) {
-    const auto lent = context->saved_data["lent"].toInt();
-    const GhostExchangeRelay relay(reinterpret_cast<const GhostExchangeScope*>(lent));
-    return {call(!REVERSE, cotangents[0], context->saved_data["n_rows"].toInt()), Tensor()};
-  }
-};
-
 std::tuple<Tensor, Tensor> edge_conv_yw_autograd(const Tensor& g, const Tensor& h, const Tensor& sh,
                                                  const Tensor& weights, const Tensor& edge_index,
                                                  const Tensor& paths, const Tensor& cg_index,
@@ -197,17 +169,10 @@ Tensor conv_autograd(const Tensor& x, const Tensor& sh, const Tensor& weights,
   return Conv<TO_H>::apply(x, sh, weights, edge_index, paths, cg_index, cg_value, n_rows, dim);
 }
 
-template <bool REVERSE>
-Tensor exchange_autograd(const Tensor& rows, int64_t n_rows) {
-  return Exchange<REVERSE>::apply(rows, n_rows);
-}
-
 TORCH_LIBRARY_IMPL(e3md, Autograd, m) {
   m.impl("edge_conv", conv_autograd<false>);
   m.impl("edge_conv_h", conv_autograd<true>);
   m.impl("edge_conv_yw", edge_conv_yw_autograd);
-  m.impl("ghost_exchange", exchange_autograd<false>);
-  m.impl("ghost_exchange_reverse", exchange_autograd<true>);
 }
 
 }  // namespace

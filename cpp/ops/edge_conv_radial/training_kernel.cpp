@@ -1,6 +1,6 @@
 #include "edge_conv_radial/training_kernel.h"
 
-#include "edge_conv_radial/simd.h"
+#include "edge_conv_radial/splines.h"
 
 namespace e3md::kernels::E3MD_ISA {
 namespace {

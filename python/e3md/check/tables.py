@@ -6,7 +6,7 @@ from e3md.check.result import Bounds, CheckResult
 from e3md.check.subject import Subject, force_scale
 from e3md.derivatives import predict
 from e3md.model.build import set_dtype
-from e3md.model.knots import TOLERANCES
+from e3md.model.choose_knots import TOLERANCES
 from e3md.model_file import load_module
 from e3md.neighbors import atoms_to_graph
 

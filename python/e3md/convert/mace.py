@@ -21,8 +21,8 @@ from e3md.model.build import build_model
 from e3md.model.layout import Layout, harmonics_irreps
 from e3md.model.mace import MACE, Interaction, MACELayer
 from e3md.model.path_table import Path
-from e3md.model.product import SymmetricContraction
 from e3md.model.radial import SILU_GAIN
+from e3md.model.symmetric_contraction import SymmetricContraction
 
 BOHR, COULOMB = 0.529, 14.3996  # Å, eV Å: as mace-torch rounds them
 DECAYS = (3.2, 0.9423, 0.4028, 0.2016)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from e3md.data.statistics import Statistics
 from e3md.model.convolution import EdgeConvolution
+from e3md.model.cutoffs import XPLOREnvelope
 from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
-from e3md.model.radial import XPLOREnvelope
 from e3md.model.reference import ReferenceEnergy
 from e3md.model.stacking import stack_parts
 from e3md.model.zbl import ZBL

@@ -4,41 +4,14 @@ W(r) = network(basis(r)) · u(r) (Schütt et al., arXiv:1706.08566, eq. 4). The 
 that only u makes W vanish at the cutoff; it travels with the basis, as one more column.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from e3md.model.config import Activation, FilterConfig
+from e3md.model.cutoffs import CosineCutoff, MollifierCutoff, PolynomialEnvelope
 from e3md.model.dense import Dense
-from e3md.model.radial import GaussianBasis, PolynomialEnvelope, SineBasis
+from e3md.model.radial import GaussianBasis, SineBasis
 from e3md.model.stacking import SideBySide
-
-
-class CosineCutoff(nn.Module):
-    """u(r) = (1 + cos(πr/r_c))/2: its second derivative jumps at the cutoff."""
-
-    def __init__(self, cutoff: float) -> None:
-        super().__init__()
-        self.cutoff = cutoff
-
-    def forward(self, r: Tensor) -> Tensor:
-        """r: (n_edges,) Å -> (n_edges,)."""
-        return 0.5 * (torch.cos(r * (math.pi / self.cutoff)) + 1.0) * (r < self.cutoff)
-
-
-class MollifierCutoff(nn.Module):
-    """u(r) = exp(1 - 1/(1 - (r/r_c)²)), smooth to any order."""
-
-    def __init__(self, cutoff: float) -> None:
-        super().__init__()
-        self.cutoff = cutoff
-        self.smallest = 1e-3  # of 1 - (r/r_c)², where exp(-1000) is zero in any precision
-
-    def forward(self, r: Tensor) -> Tensor:
-        """r: (n_edges,) Å -> (n_edges,)."""
-        left = (1.0 - (r / self.cutoff).square()).clamp(min=self.smallest)
-        return torch.exp(1.0 - 1.0 / left)
 
 
 class FilterBasis(nn.Module):

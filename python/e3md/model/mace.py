@@ -15,14 +15,15 @@ from e3md.model.alike import check_alike
 from e3md.model.architecture import Architecture, InteractionLayer
 from e3md.model.config import BesselConfig, Layers, Width, Widths, checked_irreps, squares
 from e3md.model.convolution import EdgeConvolution, channelwise
+from e3md.model.cutoffs import PolynomialEnvelope
 from e3md.model.embedding import EdgeEmbedding
 from e3md.model.layout import Layout, harmonics_irreps
 from e3md.model.linear import IrrepsMap, Linear, MapBlock, SpeciesLinear, side_by_side
 from e3md.model.path_table import Path, PathTable, padded_width
-from e3md.model.product import SymmetricContraction
-from e3md.model.radial import MLP, AgnesiBessel, BesselBasis, PolynomialEnvelope
+from e3md.model.radial import MLP, AgnesiBessel, BesselBasis
 from e3md.model.splines import MAX_COLUMNS, SplineConvolution
 from e3md.model.stacking import every_member, stack_parts
+from e3md.model.symmetric_contraction import SymmetricContraction
 from e3md.model.zbl import ZBL, radii_of
 
 Interaction = Literal["residual", "agnostic", "density_residual", "density"]

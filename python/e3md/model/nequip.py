@@ -14,12 +14,13 @@ from e3md.graph import Edges
 from e3md.model.architecture import Architecture, InteractionLayer
 from e3md.model.config import BesselConfig, Layers, Width, Widths, checked_irreps, squares
 from e3md.model.convolution import EdgeConvolution, channelwise, reachable
+from e3md.model.cutoffs import PolynomialEnvelope, XPLOREnvelope
 from e3md.model.embedding import EdgeEmbedding
 from e3md.model.gate import Gate
 from e3md.model.layout import harmonics_irreps
 from e3md.model.linear import Linear, SpeciesLinear
 from e3md.model.norm import RMSNorm
-from e3md.model.radial import MLP, BesselBasis, PairBessel, PolynomialEnvelope, XPLOREnvelope
+from e3md.model.radial import MLP, BesselBasis, PairBessel
 from e3md.model.zbl import ZBL
 
 

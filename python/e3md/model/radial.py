@@ -11,42 +11,6 @@ from e3md.model.stacking import SideBySide
 SILU_GAIN = 1.6765324703310913  # 1/sqrt(E[silu²]) over N(0, 1): unit variance in the network
 
 
-class PolynomialEnvelope(nn.Module):
-    """Smooth cutoff u(r) with u, u', u'' zero at the cutoff (Gasteiger et al., arXiv:2003.03123, eq. 8)."""
-
-    def __init__(self, cutoff: float, power: int) -> None:
-        super().__init__()
-        self.cutoff = cutoff
-        self.power = power
-        self.a = (power + 1.0) * (power + 2.0) / 2.0
-        self.b = power * (power + 2.0)
-        self.c = power * (power + 1.0) / 2.0
-
-    def forward(self, r: Tensor) -> Tensor:
-        """r: (n_edges,) Å -> (n_edges,)."""
-        x = r / self.cutoff
-        u = 1.0 - x.pow(self.power) * (self.a - x * (self.b - self.c * x))
-        return u * (x < 1.0)
-
-
-class XPLOREnvelope(nn.Module):
-    """1 up to `on`, then (r_c² − r²)²(r_c² + 2r² − 3r_on²)/(r_c² − r_on²)³; u and u' zero at r_c.
-
-    The XPLOR smoothing of HOOMD-blue. Its second derivative jumps at both ends.
-    """
-
-    def __init__(self, cutoff: float, on: float) -> None:
-        super().__init__()
-        self.cutoff = cutoff
-        self.on = on
-
-    def forward(self, r: Tensor) -> Tensor:
-        """r: (n_edges,) Å -> (n_edges,)."""
-        rest, width = self.cutoff**2 - r * r, self.cutoff**2 - self.on**2
-        u = rest * rest * (3.0 * width - 2.0 * rest) / width**3
-        return torch.where(r < self.on, torch.ones_like(r), u) * (r < self.cutoff)
-
-
 class BesselBasis(nn.Module):
     """b_n(r) = sqrt(2/r_c) sin(nπr/r_c)/r · u(r) (arXiv:2003.03123, eq. 7)."""
 

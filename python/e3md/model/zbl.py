@@ -8,7 +8,7 @@ from ase.units import Bohr, Hartree
 from torch import Tensor, nn
 
 from e3md.model.alike import check_alike
-from e3md.model.radial import PolynomialEnvelope
+from e3md.model.cutoffs import PolynomialEnvelope
 
 
 def radii_of(species: tuple[str, ...]) -> Tensor:
