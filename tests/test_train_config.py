@@ -10,7 +10,7 @@ import yaml
 from conftest import ROOT
 from e3md.data.read import DataKeys
 from e3md.train.config import (
-    ARCHITECTURES,
+    MODELS,
     Config,
     ConfigError,
     DataConfig,
@@ -83,7 +83,7 @@ def test_the_docs_list_every_key_with_its_default() -> None:
             if isinstance(field.default, bool | int | float | str):
                 cell = listed[full].split("|")[2]
                 assert _shown(field.default) in re.split(r"[`, ]+", cell), f"{full}: {cell}"
-    for config in ARCHITECTURES.values():
+    for config in MODELS.values():
         for key in config.model_fields:
             assert f"model.{key}" in listed, f"docs/training.md does not list model.{key}"
 
