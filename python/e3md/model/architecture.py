@@ -125,7 +125,8 @@ class Architecture(nn.Module):
         exact = copy.deepcopy(self.edge_embedding).double()
         first = 0.9 * min(reach.shortest, reach.cutoff)
         r = exact.knots(first, math.ceil((reach.cutoff - first) / SPACING) + 1)
-        jets = exact.jets(r).to(self.species_embedding.weight.dtype)
+        with torch.enable_grad():
+            jets = exact.jets(r).to(self.species_embedding.weight.dtype)
         for layer in self.layers:
             layer.convolution.learn(r, jets)
         self.edge_embedding.give_only(self.reads_basis)
