@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from conftest import random_statistics, random_structure, small_config
 from e3md import bench, export
 from e3md.check import Subject, cost, dynamics, read_subject, run
-from e3md.check.cost import grown, kilobytes_per_atom, memory, speed
+from e3md.check.cost import memory, speed
 from e3md.check.derivatives import forces, stress
 from e3md.check.dynamics import drift
 from e3md.check.pairs import N_POINTS, PairCurve, pair_curve, shortest_in_data
@@ -32,6 +32,7 @@ from e3md.check.symmetry import inversion, rotation
 from e3md.check.tables import tables
 from e3md.cli import app
 from e3md.export import save_model
+from e3md.memory import grown, kilobytes_per_atom
 from e3md.model import build_model
 from e3md.model.choose_knots import Tables
 from e3md.model_file import TrainingRecord

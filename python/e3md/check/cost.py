@@ -1,21 +1,17 @@
 """What a step costs: time and memory."""
 
-import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
-from ase import Atoms
 
 from e3md import bench
-from e3md.calculator import E3Calculator, NotFinished
 from e3md.check.result import Bounds, CheckResult
 from e3md.check.subject import Subject
+from e3md.memory import kilobytes_per_atom, status_kilobytes
 
 SPEED = Bounds(warn=1000.0, fail=np.inf)  # µs/atom/step
 MEMORY = Bounds(warn=1000.0, fail=np.inf)  # kB/atom
-N_ATOMS = 1000  # of the larger system whose memory is measured, at least
 
 
 def speed(subject: Subject) -> CheckResult:
@@ -39,32 +35,5 @@ def memory(subject: Subject) -> CheckResult:
     return MEMORY.result("memory", value, figure, "Use fewer channels, or spread over more nodes")
 
 
-def kilobytes_per_atom(model: Path, atoms: Atoms) -> float:
-    """Peak memory of a larger system less that of a smaller one; to be run in a process of its own."""
-    warnings.simplefilter("ignore", NotFinished)  # another check says it
-    calculator = E3Calculator(model)
-    small = grown(atoms, N_ATOMS // 4)
-    large = grown(small, max(N_ATOMS, 2 * len(small)))
-    peaks = []
-    for system in (small, large):
-        calculator.get_forces(system)
-        peaks.append(_status_kilobytes("/proc/self/status", "VmHWM"))
-    return (peaks[1] - peaks[0]) / (len(large) - len(small))
-
-
-def grown(atoms: Atoms, n_atoms: int) -> Atoms:
-    """The periodic structure, repeated along its shortest vector until it has so many atoms."""
-    while len(atoms) < n_atoms:
-        repeat = [1, 1, 1]
-        repeat[int(np.argmin(atoms.cell.lengths()))] = 2
-        atoms = atoms.repeat(repeat)
-    return atoms
-
-
 def _free_kilobytes() -> int:
-    return _status_kilobytes("/proc/meminfo", "MemAvailable")
-
-
-def _status_kilobytes(path: str, key: str) -> int:
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    return int(next(line for line in lines if line.startswith(f"{key}:")).split()[1])
+    return status_kilobytes("/proc/meminfo", "MemAvailable")
