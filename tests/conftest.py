@@ -10,6 +10,7 @@ import torch
 from ase import Atoms
 
 from drawing import drawn, leave_out
+from e3md._core import references_forced
 from e3md.data.statistics import Statistics
 from e3md.export import save_model
 from e3md.model import (
@@ -55,6 +56,11 @@ def pictures() -> Iterator[None]:
     """They are drawn in the test; otherwise they are empty files."""
     with drawn():
         yield
+
+
+of_kernels = pytest.mark.skipif(
+    references_forced(), reason="what kernels do; E3MD_REFERENCE=1 has references run"
+)
 
 
 def small_config(arch: str, **overrides: object) -> ModelConfig:

@@ -14,6 +14,7 @@ from e3nn import o3
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from conftest import of_kernels
 from e3md import ops
 
 Product = tuple[int, int, int, int]  # mul, l1, l2, l3
@@ -258,6 +259,7 @@ def _everything(case: Case) -> list[Tensor]:
     return [ops.edge_conv(*case), to_h, *to_yw]
 
 
+@of_kernels
 def test_bitwise_the_same_for_any_number_of_threads() -> None:
     case = make_case(HIGH, n_local=60, n_nodes=70, n_edges=700, dtype=torch.float32)
     before = torch.get_num_threads()
@@ -297,6 +299,7 @@ def test_instruction_sets_agree(level: str) -> None:
         assert (a - b).abs().max() <= tolerance * max(a.abs().max().item(), 1.0)
 
 
+@of_kernels
 def test_unknown_instruction_set_is_named() -> None:
     script = "import test_ops_edge_conv as t; t.ops.edge_conv(*t.make_case(t.SMALL))"
     assert b"E3MD_ISA=sse9 is unknown" in _run(script, E3MD_ISA="sse9").stderr

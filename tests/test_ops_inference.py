@@ -12,7 +12,7 @@ from ase.build import bulk
 from e3nn import o3
 from torch import Tensor
 
-from conftest import random_structure
+from conftest import of_kernels, random_structure
 from e3md import ops
 from e3md.model import ModelConfig, NequIPConfig
 from e3md.model.build import set_dtype
@@ -194,6 +194,7 @@ def test_instruction_sets_agree(level: str, tmp_path: Path) -> None:
         assert (x - y).abs().max() < (2e-5 if single else 1e-6) * scale, what
 
 
+@of_kernels
 def test_threads_do_not_slow_small_structures() -> None:
     """BLAS must not share the small products of a few hundred atoms among threads."""
     config = NequIPConfig(cutoff=5.0, channels=32, l_max=1)

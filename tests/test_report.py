@@ -96,10 +96,10 @@ def test_the_page_of_a_run_holds_its_errors_curves_data_and_settings(run_dir: Pa
     header, *rows = page.tables["Errors by quantity and element"]
     assert header[2:] == [f"{s} {e}" for s in ("train", "valid", "test") for e in ("MAE", "RMSE")]
     found = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
-    assert {"force on Ar", "force on Kr", "stress", "energy"} <= found.keys()
+    assert {"forces on Ar", "forces on Kr", "stress", "energy per atom"} <= found.keys()
     for name in ("valid", "test"):
         expected = errors[name]["forces_per_element"]["Kr"]["rmse"]
-        assert found["force on Kr"][f"{name} RMSE"] == f"{1e3 * expected:.3f}"
+        assert found["forces on Kr"][f"{name} RMSE"] == f"{1e3 * expected:.3f}"
     sets = {row[0]: row[1:] for row in page.tables["Sets of frames"]}
     assert sets["frames"] == ["6", "2", "3"]
     assert sets["atoms per frame"] == ["8", "8", "8"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from conftest import random_structure
+from conftest import of_kernels, random_structure
 from e3md.derivatives import predict
 from e3md.graph import AtomGraph, batch_graphs
 from e3md.model import ModelConfig, architecture
@@ -83,6 +83,7 @@ def test_gradients_do_not_depend_on_threads(config: ModelConfig) -> None:
         torch.testing.assert_close(a, b)
 
 
+@of_kernels
 def test_more_than_training_needs_is_refused(config: ModelConfig) -> None:
     model, graph = build(config), batch(config)
     fast = learning(model, config)

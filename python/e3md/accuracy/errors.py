@@ -70,10 +70,10 @@ def collect_errors(frames: Sequence[Compared]) -> Errors:
 def error_rows(errors: Errors) -> list[tuple[str, str, str, str]]:
     """Rows of a table: quantity, unit, MAE, RMSE."""
     pairs = [
-        (ENERGY.words, ENERGY.milli, errors.energy_per_atom),
-        (FORCES.words, FORCES.milli, errors.forces),
-        *((f"force on {s}", FORCES.milli, pair) for s, pair in errors.forces_per_element.items()),
-        (STRESS.words, STRESS.milli, errors.stress),
+        ("energy per atom", ENERGY.milli, errors.energy_per_atom),
+        ("forces", FORCES.milli, errors.forces),
+        *((f"forces on {s}", FORCES.milli, pair) for s, pair in errors.forces_per_element.items()),
+        ("stress", STRESS.milli, errors.stress),
     ]
     return [
         (what, unit, f"{1e3 * p.mae:.3f}", f"{1e3 * p.rmse:.3f}") for what, unit, p in pairs if p
