@@ -82,6 +82,14 @@ def test_a_cutoff_that_is_not_smooth_keeps_its_network(tmp_path) -> None:
     assert torch.jit.load(str(tmp_path / "m.pt")).n_knots == (0, 0)
 
 
+def test_a_cutoff_below_every_bond_has_no_tables(tmp_path) -> None:
+    config = NequIPConfig(cutoff=0.4, n_layers=1, channels=4)
+    statistics, path = random_statistics(SPECIES), tmp_path / "m.pt"
+    remark = save_model(build(config), config, statistics, TrainingRecord(), path)
+    assert "no tables" in remark
+    assert "no two atoms come within 0.4 Å" in remark
+
+
 def test_export_says_how_good_the_tables_are(tmp_path) -> None:
     config = CONFIGS["nequip-l1"]
     path = tmp_path / "m.pt"

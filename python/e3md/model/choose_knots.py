@@ -5,19 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from ase import Atoms
 from torch import Tensor, nn
 
+from e3md.graph import AtomGraph, batch_graphs
 from e3md.model.committee import members_of
 from e3md.model.splines import MAX_COLUMNS
-from e3md.neighbors import neighbor_list
+from e3md.neighbors import atoms_to_graph
 from e3md.structures import perturbed_structures
 
 CANDIDATES = (96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072)
 TOLERANCES = {"float32": 5e-7, "float64": 2e-11}  # of the largest force of a structure
-Graph = tuple[Tensor, Tensor, Tensor]  # types, edge_index, edge_vec
+EDGES = 4000  # of structures evaluated together
 COMPRESSED = 0.7  # also structures whose shortest distances are these times a bond's
 
 
@@ -43,7 +43,7 @@ def choose_knots(model: nn.Module, cutoff: float, species: Sequence[str]) -> Tab
         TableError: if no table of reasonable size is that good, or the tables would be too large.
     """
     members: list[Any] = members_of(model)
-    graphs = _graphs(species, cutoff)
+    graphs = _structures(species, cutoff)
     found = [_enough(member, graphs) for member in members]
     tables = Tables(
         {dtype: max(t.knots[dtype] for t in found) for dtype in TOLERANCES},
@@ -54,7 +54,7 @@ def choose_knots(model: nn.Module, cutoff: float, species: Sequence[str]) -> Tab
     return tables
 
 
-def _enough(model: Any, graphs: list[Graph]) -> Tables:
+def _enough(model: Any, graphs: Sequence[AtomGraph]) -> Tables:
     for layer in model.layers:
         n_tables, n_columns = layer.table_sizes()
         if n_tables * n_columns > MAX_COLUMNS:
@@ -67,7 +67,7 @@ def _enough(model: Any, graphs: list[Graph]) -> Tables:
         working.n_knots = (n_knots, n_knots)
         working.tabulate(True)
         largest = max(
-            float((_edge_forces(working, graph) - forces).abs().max() / forces.abs().max())
+            _largest_error(_edge_forces(working, graph), forces, graph)
             for graph, forces in zip(graphs, exact, strict=True)
         )
         for dtype, tolerance in TOLERANCES.items():
@@ -81,15 +81,26 @@ def _enough(model: Any, graphs: list[Graph]) -> Tables:
     )
 
 
-def _graphs(species: Sequence[str], cutoff: float) -> list[Graph]:
-    """types, edge_index, edge_vec of structures that have edges."""
-    graphs = []
-    for atoms in perturbed_structures(species):
-        for scale in (1.0, COMPRESSED):
-            graph = _graph(_scaled(atoms, scale), list(species), cutoff)
-            if graph[1].shape[1] > 0:
-                graphs.append(graph)
-    return graphs
+def _structures(species: Sequence[str], cutoff: float) -> list[AtomGraph]:
+    """Structures that have edges, several in a graph while they are small."""
+    structures = [
+        _scaled(atoms, scale)
+        for atoms in perturbed_structures(species)
+        for scale in (1.0, COMPRESSED)
+    ]
+    batches: list[list[AtomGraph]] = [[]]
+    n_edges = 0
+    for atoms in structures:
+        graph = atoms_to_graph(atoms, species, cutoff, torch.float64)
+        n_edges += len(graph.edge_vec)
+        if batches[-1] and n_edges > EDGES:
+            batches.append([])
+            n_edges = len(graph.edge_vec)
+        if len(graph.edge_vec):
+            batches[-1].append(graph)
+    if not batches[0]:
+        raise TableError(f"no two atoms come within {cutoff:g} Å")
+    return [batch_graphs(batch) for batch in batches]
 
 
 def _scaled(atoms: Atoms, scale: float) -> Atoms:
@@ -99,15 +110,19 @@ def _scaled(atoms: Atoms, scale: float) -> Atoms:
     return scaled
 
 
-def _graph(atoms: Atoms, species: list[str], cutoff: float) -> Graph:
-    i, j, _, vectors = neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
-    types = [species.index(symbol) for symbol in atoms.get_chemical_symbols()]
-    return torch.tensor(types), torch.tensor(np.stack([i, j])), torch.tensor(vectors)
-
-
-def _edge_forces(model: nn.Module, graph: Graph) -> Tensor:
+def _edge_forces(model: nn.Module, graph: AtomGraph) -> Tensor:
     """dE/d edge_vec, (n_edges, 3) eV/Å."""
-    types, edge_index, edge_vec = graph
-    edge_vec = edge_vec.clone().requires_grad_()
-    energy = model(types, edge_index, edge_vec, len(types)).sum()
+    edge_vec = graph.edge_vec.clone().requires_grad_()
+    energy = model(graph.types, graph.edge_index, edge_vec, graph.n_atoms).sum()
     return torch.autograd.grad(energy, edge_vec)[0]
+
+
+def _largest_error(found: Tensor, exact: Tensor, graph: AtomGraph) -> float:
+    """Of the largest force of its structure, over all structures."""
+    frame = graph.frame[graph.edge_index[0]]
+
+    def largest(x: Tensor) -> Tensor:
+        sizes = torch.zeros(graph.n_frames, dtype=x.dtype)
+        return sizes.scatter_reduce(0, frame, x.abs().amax(1), "amax")
+
+    return float((largest(found - exact) / largest(exact)).max())
