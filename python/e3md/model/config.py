@@ -25,10 +25,6 @@ class CommonConfig(BaseModel):
     )
     zbl: bool = Field(False, description="add the Ziegler-Biersack-Littmark core repulsion")
 
-    def least_weights(self, n_species: int) -> float:
-        """Of one linear map in each layer: what tells a mistake from a model."""
-        raise NotImplementedError
-
 
 class BesselConfig(CommonConfig):
     n_bessel: int = Field(8, ge=1, le=1000, description="radial basis functions")
@@ -73,6 +69,7 @@ class FilterConfig(CommonConfig):
     readout_activation: Activation = Field("silu", description="between layers of the readout")
 
     def least_weights(self, n_species: int) -> float:
+        """Of one linear map in each layer: what tells a mistake from a model."""
         return (self.n_layers - 1 or 1) * float(self.channels) ** 2
 
 

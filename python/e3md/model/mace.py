@@ -54,6 +54,7 @@ class MACEConfig(BesselConfig):
         return checked_irreps(text)
 
     def least_weights(self, n_species: int) -> float:
+        """As that of FilterConfig."""
         return (self.n_layers - 1 or 1) * squares(self.hidden_irreps)
 
 

@@ -63,6 +63,7 @@ class NequIPConfig(BesselConfig):
         return None if text is None else checked_irreps(text)
 
     def least_weights(self, n_species: int) -> float:
+        """As that of FilterConfig."""
         own = n_species if self.self_connection == "species" else 1
         return (self.n_layers - 1 or 1) * own * squares(hidden_irreps(self))
 
