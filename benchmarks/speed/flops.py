@@ -36,7 +36,7 @@ def flops_per_atom(model: nn.Module, n_neighbors: float) -> float:
                 pairs = zip(module.weights(), module.map.blocks, strict=True)
                 total += 2 * 2 * sum(weight.numel() * block.n_m for weight, block in pairs)
             case SymmetricContraction():
-                total += 4 * 2 * len(module.terms) * module.channels
+                total += 4 * 2 * len(module.program.terms) * module.channels
     return total
 
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, permutations
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from e3nn.o3 import Irreps
@@ -36,6 +36,28 @@ class Couplings:
         return sum(n_eta for n_eta, _ in self.shapes)
 
 
+class ProductTerm(NamedTuple):
+    """out[row] += Π_k A[components_k] · Σ value · W[weight] over `entries`."""
+
+    row: int
+    components: tuple[int, ...]  # increasing, at most three
+    entries: tuple[tuple[int, float], ...]  # weight, value
+
+
+@dataclass(frozen=True)
+class ProductProgram:
+    """All orders as one polynomial: equal terms are formed once."""
+
+    terms: tuple[ProductTerm, ...]  # in order of rows, then components
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """As the op takes them: terms, entries and values of `ops.symmetric_contraction`."""
+        rows = [(t.row, *t.components, *[-1] * (3 - len(t.components))) for t in self.terms]
+        entries = [(n, weight) for n, t in enumerate(self.terms) for weight, _ in t.entries]
+        values = [value for t in self.terms for _, value in t.entries]
+        return torch.tensor(rows), torch.tensor(entries), torch.tensor(values, dtype=torch.float64)
+
+
 class SymmetricContraction(nn.Module):
     """Products of up to `correlation` features, contracted to each output irrep.
 
@@ -56,7 +78,8 @@ class SymmetricContraction(nn.Module):
         orders = self.couplings()
         self.channels = source.blocks[0].channels
         self.dim_lm, self.n_rows = source.dim // self.channels, target.dim // self.channels
-        terms, entries, values = _program(orders)
+        self.program = product_program(orders)
+        terms, entries, values = self.program.tensors()
         self.register_buffer("terms", terms, persistent=False)
         self.register_buffer("entries", entries, persistent=False)
         self.register_buffer("product_value", values, persistent=False)
@@ -169,26 +192,18 @@ def _couplings(tensors: list[Tensor | None], target: Layout) -> Couplings:
     return Couplings(factors, values, outputs, shapes, out_rows, weight_rows)
 
 
-def _program(orders: list[Couplings]) -> tuple[Tensor, Tensor, Tensor]:
-    """All orders as one table: equal terms are formed once; columns as in cpp/ops.
-
-    Returns:
-        terms (n, 4): row of the result and up to three components, -1 for none; entries (m, 2): term
-        and weight; values (m,) float64.
-    """
-    found: dict[tuple[int, ...], list[tuple[int, float]]] = {}
+def product_program(orders: list[Couplings]) -> ProductProgram:
+    """Of all orders; their weights are numbered on from one to the next."""
+    found: dict[tuple[int, tuple[int, ...]], list[tuple[int, float]]] = {}
     n_weights = 0
     for order in orders:
         for row, monomial in torch.nonzero(order.values.abs() > 1e-12).tolist():
-            components = order.factors[:, monomial].tolist()
-            term = (order.out_rows[row], *components, *[-1] * (3 - len(components)))
+            term = (order.out_rows[row], tuple(order.factors[:, monomial].tolist()))
             weight = n_weights + order.weight_rows[row]
             found.setdefault(term, []).append((weight, float(order.values[row, monomial])))
         n_weights += order.n_weights
-    terms = sorted(found)
-    entries = [(n, weight) for n, term in enumerate(terms) for weight, _ in found[term]]
-    values = [value for term in terms for _, value in found[term]]
-    return torch.tensor(terms), torch.tensor(entries), torch.tensor(values, dtype=torch.float64)
+    ordered = sorted(found, key=lambda term: (term[0], *term[1], *[-1] * (3 - len(term[1]))))
+    return ProductProgram(tuple(ProductTerm(*term, tuple(found[term])) for term in ordered))
 
 
 def _monomials(flat: Tensor) -> tuple[Tensor, Tensor]:
