@@ -11,7 +11,6 @@ from e3nn.o3 import Irreps
 from torch import Tensor
 
 from e3md import ops
-from e3md.graph import Edges
 from e3md.model import SchNetConfig
 from e3md.model.convolution import channelwise
 from e3md.model.couplings import coupling_tensors
@@ -27,12 +26,6 @@ from e3md.model.symmetric_contraction import SymmetricContraction
 from e3md.model.tied import ChannelProduct, clebsch_gordan, tied
 
 EXACT = {"atol": 1e-12, "rtol": 1e-12}
-
-
-def edges_of(edge_index: Tensor, sh: Tensor) -> Edges:
-    """What a convolution is told, without what it does not read."""
-    nothing = sh.new_zeros(0)
-    return Edges(torch.zeros(0, dtype=torch.int64), edge_index, nothing, nothing, sh)
 
 
 @pytest.fixture(autouse=True)

@@ -41,6 +41,7 @@ CASES = {
     "small": {"hidden_irreps": "4x0e+4x1o", "max_ell": 2, "radial_MLP": [8]},
     "agnostic_first": {"first": AGNOSTIC, "hidden_irreps": "8x0e"},
     "agnostic_all": {"first": AGNOSTIC, "later": AGNOSTIC},
+    "max_ell_4": {"max_ell": 4, "correlation": 2},
     "max_L_2": {"hidden_irreps": "8x0e+8x1o+8x2e"},
     "density": {"first": DENSITY, "later": DENSITY_RESIDUAL},
     "density_residual": {"first": DENSITY_RESIDUAL, "later": DENSITY_RESIDUAL, "max_ell": 2},

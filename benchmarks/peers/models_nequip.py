@@ -40,6 +40,7 @@ CASES = {
     "l0": {"l_max": 0},
     "l2": {"l_max": 2, "num_features": [8, 6, 4], "num_layers": 2},
     "l3": {"l_max": 3, "num_layers": 2, "num_features": 4},
+    "l4": {"l_max": 4, "num_layers": 2, "num_features": 4},
     "parity": {"parity": True, "num_features": [6, 4]},
     "parity_l2": {"parity": True, "l_max": 2, "num_features": [6, 4, 3], "num_layers": 2},
     "two_layers": {"num_layers": 2, "num_features": 6},

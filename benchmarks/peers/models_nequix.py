@@ -38,6 +38,7 @@ CASES = {
     "indexed_no_norm": {"index_weights": True, "layer_norm": False},
     "scalars": {"hidden_irreps": "8x0e"},
     "l3": {"hidden_irreps": "8x0e+4x1o+2x2e+2x3o", "lmax": 3},
+    "l4": {"hidden_irreps": "8x0e+4x1o+2x4e", "lmax": 4},
     "three_layers": {"n_layers": 3},
     "five_layers": {"n_layers": 5, "lmax": 1},
     "p2": {"radial_polynomial_p": 2.0},

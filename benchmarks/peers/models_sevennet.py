@@ -39,6 +39,7 @@ CASES = {
     "l0": {"lmax": 0},
     "l2": {"lmax": 2, "channel": 4, "num_convolution_layer": 2},
     "l3": {"lmax": 3, "channel": 4, "num_convolution_layer": 2, "is_parity": False},
+    "l4": {"lmax": 4, "channel": 4, "num_convolution_layer": 2},
     "two_layers": {"num_convolution_layer": 2},
     "five_layers": {"num_convolution_layer": 5, "channel": 4},
     "species_wise": {"shift": [-1.0, 2.0, 3.0], "scale": [0.5, 1.5, 2.5]},

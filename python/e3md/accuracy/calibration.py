@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from scipy.stats import rankdata
 
 from e3md.accuracy.errors import Compared
+from e3md.quantities import FORCES
 
 _BINS, _PER_BIN = 12, 20  # bins at most; entries in a bin at least, where there are so many
 
@@ -98,7 +99,8 @@ def calibration_table(found: Deviations) -> str:
     """The bins of the forces as Markdown, and what they say."""
     lines = []
     if found.forces:
-        lines += ["| atoms | RMS deviation, meV/Å | RMS error, meV/Å |", "| ---: | ---: | ---: |"]
+        head = f"| atoms | RMS deviation, {FORCES.milli} | RMS error, {FORCES.milli} |"
+        lines += [head, "| ---: | ---: | ---: |"]
         lines += [
             f"| {b.n} | {1e3 * b.deviation:.2f} | {1e3 * b.error:.2f} |" for b in found.forces.bins
         ]

@@ -10,6 +10,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from e3md.quantities import FORCES
+
 SCRIPT = Path("sphinx") / "static" / "chemiscope.min.js"  # in chemiscope's package
 LONGEST = 2.5  # Å, of the arrows
 
@@ -52,10 +54,12 @@ def scene_json(scenes: Sequence[Scene]) -> str:
         "properties": {
             "rank": _property("structure", np.arange(1, 1 + len(scenes))),
             "frame": {"target": "structure", "values": [scene.label for scene in scenes]},
-            "largest force error": _property("structure", [s.largest for s in scenes], "meV/Å"),
-            "force RMSE": _property("structure", [s.rmse for s in scenes], "meV/Å"),
-            "force error": _property("atom", 1e3 * np.linalg.norm(errors, axis=1), "meV/Å"),
-            "reference force": _property("atom", np.linalg.norm(reference, axis=1), "eV/Å"),
+            "largest force error": _property(
+                "structure", [s.largest for s in scenes], FORCES.milli
+            ),
+            "force RMSE": _property("structure", [s.rmse for s in scenes], FORCES.milli),
+            "force error": _property("atom", 1e3 * np.linalg.norm(errors, axis=1), FORCES.milli),
+            "reference force": _property("atom", np.linalg.norm(reference, axis=1), FORCES.unit),
             "element": {"target": "atom", "values": [s for c in scenes for s in c.atoms.symbols]},
         },
         "shapes": {

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from e3md.accuracy.errors import Compared
 from e3md.data.read import Frame
+from e3md.quantities import ENERGY, FORCES
 from e3md.report.content import Section, Table
 from e3md.report.evaluated import Evaluated
 from e3md.report.scene import Scene, scene_json
@@ -64,8 +65,10 @@ def worst_section(sets: Sequence[Evaluated], has_viewer: bool) -> Section:
         "Ranked by the largest error of the force on one atom. Look here for labels that are wrong, "
         "kinds of structures that are rare in the training set, and atoms that came too close."
     ]
-    header = ("frame", "set", "composition", "largest force error, meV/Å", "on atom",
-              "its reference force, eV/Å", "force RMSE, meV/Å", "energy error, meV/atom")  # fmt: skip
+    header = (
+        "frame", "set", "composition", f"largest {FORCES.title('error')}", "on atom",
+        f"its reference force, {FORCES.unit}", FORCES.title("RMSE"), ENERGY.title("error"),
+    )  # fmt: skip
     table = Table("Frames with the largest errors", header, [_row(one) for one in worst])
     shown = _fitting(worst)
     if not has_viewer:
