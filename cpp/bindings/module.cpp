@@ -177,12 +177,15 @@ PYBIND11_MODULE(_core, m) {
   m.def("parse_metadata", &e3md::parse_metadata, "json"_a, "path"_a);
 
   py::class_<e3md::Potential>(m, "Potential")
-      .def(py::init<const std::string&, const std::string&, const std::optional<std::string>&>(),
-           "path"_a, "device"_a = "cpu", "dtype"_a = py::none(),
+      .def(py::init<const std::string&, const std::string&, const std::optional<std::string>&,
+                    bool>(),
+           "path"_a, "device"_a = "cpu", "dtype"_a = py::none(), "plan"_a = true,
            py::call_guard<py::gil_scoped_release>())
       .def_property_readonly("metadata", &e3md::Potential::metadata)
       .def_property_readonly("dtype", &e3md::Potential::dtype)
       .def_property_readonly("device", &e3md::Potential::device)
+      .def_property_readonly("runs", &e3md::Potential::runs)
+      .def("use", &e3md::Potential::use, "types"_a, py::call_guard<py::gil_scoped_release>())
       .def("evaluate_structure", evaluate_structure, "types"_a, "positions"_a, "cell"_a, "pbc"_a,
            "neighbor_list"_a, "atomic_virials"_a = false, "members"_a = false)
       .def("hessian", hessian, "types"_a, "positions"_a, "cell"_a, "pbc"_a, "neighbor_list"_a)

@@ -13,6 +13,7 @@
 #include "e3md/runtime.h"
 #include "model_file.h"
 #include "one_line.h"
+#include "prepared.h"
 
 namespace e3md {
 namespace {
@@ -117,22 +118,16 @@ at::Tensor host_gradient(const at::Tensor& gradient, const at::Tensor& like) {
   return defined.detach().to(at::kCPU, at::kDouble).contiguous();
 }
 
+std::vector<double> to_vector(const at::Tensor& tensor) {
+  const double* values = tensor.const_data_ptr<double>();
+  return {values, values + tensor.numel()};
+}
+
 /// g = dE/d edge_vec, of its shape; undefined if the energy does not depend on it.
 at::Tensor edge_gradient(const at::Tensor& energies, const Inputs& inputs, bool create_graph) {
   if (!energies.requires_grad()) return {};
   return torch::autograd::grad({energies.sum()}, {inputs.edge_vec}, {}, std::nullopt, create_graph,
                                /*allow_unused=*/true)[0];
-}
-
-/// What a member of a committee says, or all together, on the host in double.
-struct Member {
-  at::Tensor energies;  // (n_local), or (n_members, n_local)
-  at::Tensor g;         // dE/d edge_vec, (n_edges, 3), or (n_members, n_edges, 3)
-};
-
-void add_mean(const at::Tensor& values, int64_t n_members, std::vector<double>& mean) {
-  const double* value = values.data_ptr<double>();
-  for (size_t k = 0; k < mean.size(); ++k) mean[k] += value[k] / n_members;
 }
 
 /// Adds the forces of g = dE/d edge_vec, (n_edges, 3), to rows that are `stride` apart.
@@ -144,6 +139,25 @@ void add_forces(const Graph& graph, const double* g, double* forces, int64_t str
       force_i[a] += g[3 * e + a];
       force_j[a] -= g[3 * e + a];
     }
+  }
+}
+
+/// To the mean over n_members members: energies of the atoms, and g.
+void add_mean(const Outcome& found, int64_t n_members, std::vector<double>& energies,
+              std::vector<double>& g) {
+  for (size_t k = 0; k < found.energies.size(); ++k)
+    energies[k / found.n_members] += found.energies[k] / n_members;
+  for (size_t k = 0; k < found.g.size(); ++k) g[k % g.size()] += found.g[k] / n_members;
+}
+
+/// What each of its members says.
+void add_members(const Graph& graph, const Outcome& found, int64_t n_members, Result& result) {
+  for (int64_t k = 0; k < found.n_members; ++k) {
+    double* forces = result.member_forces.data() + 3 * result.member_energies.size();
+    double energy = 0;
+    for (int64_t i = 0; i < graph.n_local; ++i) energy += found.energies[i * found.n_members + k];
+    result.member_energies.push_back(energy);
+    add_forces(graph, found.g.data() + 3 * k * graph.n_edges(), forces, 3 * n_members);
   }
 }
 
@@ -160,21 +174,6 @@ void add_virials(const Graph& graph, const double* g, Result& result) {
   }
 }
 
-/// The modules whose energies are averaged: that of the file, or those of its committee.
-std::vector<torch::jit::Module> members_of(const torch::jit::Module& module,
-                                           const Metadata& metadata) {
-  if (metadata.members == 1) return {module};
-  std::vector<torch::jit::Module> members;
-  if (module.hasattr("members"))
-    for (const auto& member : module.attr("members").toModule().children())
-      members.push_back(member);
-  if (members.size() != static_cast<size_t>(metadata.members))
-    throw Error("model file '" + metadata.path + "' holds " + std::to_string(members.size()) +
-                " members, but its e3md.json says " + std::to_string(metadata.members) +
-                ". Export the model again.");
-  return members;
-}
-
 }  // namespace
 
 struct Potential::Impl {
@@ -183,9 +182,7 @@ struct Potential::Impl {
   std::string device_name;
   torch::Device device;
   torch::ScalarType scalar_type;
-  mutable torch::jit::Module module;  // calling a method is not const in torch, but changes nothing
-  mutable std::vector<torch::jit::Module> members;
-  std::optional<torch::jit::Method> together;  // energies of all members in one pass
+  Preparation preparation;
 
   /// Atomic energies of the file's module or of a member, (n_local) float64, still attached to
   /// inputs.edge_vec.
@@ -196,31 +193,43 @@ struct Potential::Impl {
     return energies;
   }
 
-  /// Sums over the members, or `each` of them.
-  Member evaluate_together(const Graph& graph, bool each) const {
-    const auto n_members = static_cast<int64_t>(members.size());
-    Inputs inputs = make_inputs(graph, scalar_type, device, each ? n_members : 0);
-    const at::Tensor found = (*together)(inputs.arguments).toTensor();
+  /// Of all members, through TorchScript.
+  Outcome together(const Prepared& prepared, const Graph& graph, bool apart) const {
+    const auto n_members = static_cast<int64_t>(metadata.members);
+    const Inputs inputs = make_inputs(graph, scalar_type, device, apart ? n_members : 0);
+    const at::Tensor found = (*prepared.together)(inputs.arguments).toTensor();
     if (found.dim() != 2 || found.size(0) != graph.n_local || found.size(1) != n_members ||
         found.scalar_type() != at::kDouble)
       throw Error("the model '" + metadata.path + "' does not return float64 energies per member");
-    const at::Tensor energies = each ? found.t() : found.sum(1);
-    return {energies.detach().to(at::kCPU).contiguous(),
-            host_gradient(edge_gradient(found, inputs, false), inputs.edge_vec)};
+    return outcome(found, inputs, n_members);
   }
 
-  /// Also without edges or atoms: the exchange inside the backward pass is collective.
-  Member evaluate(torch::jit::Module& of, const Graph& graph, const Inputs& inputs) const {
-    const at::Tensor found = energies(of, inputs, graph.n_local);
-    return {found.detach().to(at::kCPU).contiguous(),
-            host_gradient(edge_gradient(found, inputs, false), inputs.edge_vec)};
+  /// What a module gives for each group of members that it evaluates at once. Also without edges or
+  /// atoms: exchanges are collective, those of the backward pass too.
+  std::vector<Outcome> outcomes(const Graph& graph, bool apart, GhostExchanger* exchanger) const {
+    const auto prepared = preparation.of(graph.types);
+    std::vector<Outcome> found;
+    for (const auto& plan : prepared->plans)
+      found.push_back(plan->evaluate(graph, apart, exchanger));
+    if (!found.empty()) return found;
+    const CallScope scope;
+    const GhostExchangeScope lend(exchanger, graph.n_local, graph.n_nodes);
+    if (prepared->together) return {together(*prepared, graph, apart)};
+    const Inputs inputs = make_inputs(graph, scalar_type, device);
+    for (torch::jit::Module& member : prepared->members)
+      found.push_back(outcome(energies(member, inputs, graph.n_local), inputs, 1));
+    return found;
+  }
+
+  static Outcome outcome(const at::Tensor& energies, const Inputs& inputs, int64_t n_members) {
+    const at::Tensor g = host_gradient(edge_gradient(energies, inputs, false), inputs.edge_vec);
+    return {n_members, to_vector(energies.detach().to(at::kCPU).contiguous()), to_vector(g)};
   }
 
   /// Runs `work`; whatever torch throws becomes an Error of one line.
   template <class Work>
   auto guarded(Work work) const {
     try {
-      const CallScope scope;
       return work();
     } catch (const Error&) {
       throw;
@@ -231,7 +240,7 @@ struct Potential::Impl {
 };
 
 Potential::Potential(const std::string& path, const std::string& device,
-                     const std::optional<std::string>& dtype) {
+                     const std::optional<std::string>& dtype, bool plan) {
   keep_freed_memory();
   auto [archive, metadata] = open_model(path);
   const std::string used = dtype.value_or(metadata.dtype);
@@ -239,21 +248,13 @@ Potential::Potential(const std::string& path, const std::string& device,
     throw Error("dtype must be float32 or float64, not '" + used + "'");
   const auto scalar_type = used == "float32" ? at::kFloat : at::kDouble;
   const torch::Device found = find_device(device);
-  torch::jit::Module module = read_module(archive, metadata);
-  prepare(module, metadata, found, scalar_type);
-  std::vector<torch::jit::Module> members = members_of(module, metadata);
-  const auto together = module.find_method("member_energies");
-  impl_.reset(new Impl{std::move(metadata), used, device, found, scalar_type, std::move(module),
-                       std::move(members), together});
-  // Two atoms once through the model: the first step of a run then costs no more than the next, and
-  // a file whose code does not run here says so now.
+  Preparation preparation(read_module(archive, metadata), metadata, found, scalar_type, plan);
+  impl_.reset(
+      new Impl{std::move(metadata), used, device, found, scalar_type, std::move(preparation)});
+  // Two atoms once through the model: a file whose code does not run here says so now.
   const double r = 0.5 * impl_->metadata.cutoff;
   const Graph dimer{2, 2, {0, 0}, {0, 1}, {0, 1}, {1, 0}, {r, 0, 0, -r, 0, 0}};
-  impl_->guarded([&] {
-    const Inputs inputs = make_inputs(dimer, impl_->scalar_type, impl_->device);
-    if (impl_->together) return void(impl_->evaluate_together(dimer, true));
-    for (torch::jit::Module& member : impl_->members) impl_->evaluate(member, dimer, inputs);
-  });
+  impl_->guarded([&] { impl_->outcomes(dimer, true, nullptr); });
 }
 
 Potential::~Potential() = default;
@@ -262,35 +263,23 @@ Potential::Potential(Potential&&) noexcept = default;
 const Metadata& Potential::metadata() const { return impl_->metadata; }
 const std::string& Potential::dtype() const { return impl_->dtype; }
 const std::string& Potential::device() const { return impl_->device_name; }
+std::string Potential::runs() const { return impl_->preparation.current()->runs; }
+void Potential::use(const std::vector<int64_t>& types) const { impl_->preparation.of(types); }
 
 Result Potential::evaluate(const Graph& graph, Wanted wanted, GhostExchanger* exchanger) const {
   check_graph(graph, impl_->metadata);
-  const auto n_members = static_cast<int64_t>(impl_->members.size());
+  const auto n_members = static_cast<int64_t>(impl_->metadata.members);
   Result result;
   result.energies.assign(graph.n_local, 0.0);
   result.forces.assign(3 * graph.n_nodes, 0.0);
   if (wanted.atomic_virials) result.atomic_virials.assign(9 * graph.n_nodes, 0.0);
   if (wanted.members) result.member_forces.assign(3 * n_members * graph.n_nodes, 0.0);
   std::vector<double> g(3 * graph.n_edges(), 0.0);  // dE/d edge_vec, mean over the members
-  impl_->guarded([&] {
-    const GhostExchangeScope lend(exchanger, graph.n_local, graph.n_nodes);
-    const auto add = [&](const Member& one) {
-      add_mean(one.energies, n_members, result.energies);
-      add_mean(one.g, n_members, g);
-      if (!wanted.members) return;
-      double* forces = result.member_forces.data() + 3 * result.member_energies.size();
-      result.member_energies.push_back(one.energies.sum().item<double>());
-      add_forces(graph, one.g.data_ptr<double>(), forces, 3 * n_members);
-    };
-    if (impl_->together) {
-      const Member all = impl_->evaluate_together(graph, wanted.members);
-      if (!wanted.members) return add(all);
-      for (int64_t k = 0; k < n_members; ++k) add({all.energies[k], all.g[k]});
-      return;
-    }
-    const Inputs inputs = make_inputs(graph, impl_->scalar_type, impl_->device);
-    for (torch::jit::Module& member : impl_->members) add(impl_->evaluate(member, graph, inputs));
-  });
+  for (const Outcome& found :
+       impl_->guarded([&] { return impl_->outcomes(graph, wanted.members, exchanger); })) {
+    add_mean(found, n_members, result.energies, g);
+    if (wanted.members) add_members(graph, found, n_members, result);
+  }
   for (int64_t i = 0; i < graph.n_local; ++i) {
     if (!std::isfinite(result.energies[i])) fail_not_finite(graph, "an energy", i);
     result.energy += result.energies[i];
@@ -308,8 +297,10 @@ std::vector<double> Potential::hessian(const Graph& graph) const {
   const int64_t n = 3 * graph.n_local;
   std::vector<double> hessian(n * n, 0.0);
   impl_->guarded([&] {
+    const CallScope scope;
+    const auto prepared = impl_->preparation.of(graph.types);
     const Inputs inputs = make_inputs(graph, impl_->scalar_type, impl_->device);
-    const at::Tensor energies = impl_->energies(impl_->module, inputs, graph.n_local);
+    const at::Tensor energies = impl_->energies(prepared->module, inputs, graph.n_local);
     const at::Tensor g = edge_gradient(energies, inputs, true);
     if (!g.defined() || !g.requires_grad()) return;
     const at::Tensor i = inputs.arguments[1].toTensor()[0], j = inputs.arguments[1].toTensor()[1];
@@ -336,9 +327,11 @@ std::vector<double> Potential::hessian(const Graph& graph) const {
 std::vector<double> Potential::descriptors(const Graph& graph, int64_t& n_features) const {
   check_graph(graph, impl_->metadata);
   return impl_->guarded([&] {
+    const CallScope scope;
     const torch::NoGradGuard no_grad;
+    const auto prepared = impl_->preparation.of(graph.types);
     const Inputs inputs = make_inputs(graph, impl_->scalar_type, impl_->device);
-    const auto method = impl_->module.find_method("descriptors");
+    const auto method = prepared->module.find_method("descriptors");
     if (!method) throw Error("the model '" + impl_->metadata.path + "' has no descriptors");
     const at::Tensor features = (*method)(inputs.arguments).toTensor();
     const at::Tensor host = features.to(at::kCPU, at::kDouble).contiguous();

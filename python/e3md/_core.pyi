@@ -92,13 +92,20 @@ class Evaluation(TypedDict, total=False):
 class Potential:
     """A model file, ready to evaluate structures."""
 
-    def __init__(self, path: str, device: str = "cpu", dtype: str | None = None) -> None: ...
+    def __init__(
+        self, path: str, device: str = "cpu", dtype: str | None = None, plan: bool = True
+    ) -> None: ...
     @property
     def metadata(self) -> Metadata: ...
     @property
     def dtype(self) -> str: ...
     @property
     def device(self) -> str: ...
+    @property
+    def runs(self) -> str:
+        """What evaluates, in words."""
+    def use(self, types: list[int]) -> None:
+        """Prepare for atoms of these species; evaluations do so for the ones they meet."""
     def evaluate_structure(
         self,
         types: ArrayLike,

@@ -17,6 +17,7 @@ from e3md.model.architecture import Reach
 from e3md.model.build import network_dtype, set_dtype
 from e3md.model.choose_knots import TableError, Tables, choose_knots
 from e3md.model.committee import Committee, StackedCommittee, members_of
+from e3md.model.plan import plan_text
 from e3md.model.short_range import LEARNED, Learned, ShortRange, learned, short_range
 from e3md.model_file import UNFINISHED, ModelRecord, Scales, TrainingRecord, pack
 
@@ -67,6 +68,7 @@ def save_model(
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     )
     setattr(module, "bound", about.bound())  # noqa: B010
+    setattr(module, "plan", _plan(module))  # noqa: B010
     scripted = torch.jit.script(module.eval())
     write_bytes(path, pack(scripted, about))
     return remark
@@ -101,6 +103,13 @@ def _together(committee: Committee) -> Committee:
         return StackedCommittee(members_of(committee))
     except ValueError:
         return committee
+
+
+def _plan(module: nn.Module) -> str:
+    """As the module carries it, see e3md.model.plan."""
+    if isinstance(module, StackedCommittee):
+        return plan_text([module.stacked], module, len(module.members))
+    return plan_text(members_of(module), module, 1)
 
 
 def _remark(tables: Tables, near: ShortRange, trained: Learned | None) -> str:

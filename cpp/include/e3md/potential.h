@@ -39,15 +39,20 @@ class Potential {
  public:
   /// path: TorchScript file of `e3md export`; device: "cpu", "cuda", "cuda:1";
   /// dtype: "float32" or "float64", default the file's.
+  /// plan: evaluate by the file's plan of steps if there is one, else by TorchScript.
   /// Throws Error for a missing, damaged, foreign or newer file.
   Potential(const std::string& path, const std::string& device = "cpu",
-            const std::optional<std::string>& dtype = std::nullopt);
+            const std::optional<std::string>& dtype = std::nullopt, bool plan = true);
   ~Potential();
   Potential(Potential&&) noexcept;
 
   const Metadata& metadata() const;
   const std::string& dtype() const;  ///< in use, maybe not the file's
   const std::string& device() const;
+  std::string runs() const;  ///< what evaluates, in words
+
+  /// Prepares for atoms of these species; evaluations do so for the ones they meet.
+  void use(const std::vector<int64_t>& types) const;
 
   /// Throws Error for coincident atoms (named by label) and for a result that is not finite
   /// (naming the atom and its nearest neighbor's distance).

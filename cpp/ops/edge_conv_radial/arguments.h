@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "common/edges.h"
+#include "common/isa.h"
 #include "edge_conv/tables.h"
 #include "edge_conv_radial/kernel.h"
 #include "edge_conv_radial/op.h"
@@ -13,6 +15,14 @@
 // From the arguments of the ops of edge_conv_radial to what their loops want.
 
 namespace e3md {
+
+template <class T>
+kernels::RadialLoops<T> radial_loops() {
+  if constexpr (std::is_same_v<T, float>)
+    return E3MD_FOR_ISA(radial_loops_f32);
+  else
+    return E3MD_FOR_ISA(radial_loops_f64);
+}
 
 /// Arguments of all ops, checked and contiguous.
 struct RadialArguments {
@@ -100,6 +110,7 @@ struct PreparedRadial {
     problem.harmonics = harmonics.data();
     problem.n_harmonics = static_cast<int64_t>(harmonics.size());
     problem.solid = a.solid;
+    problem.add_vec = false;
     problem.paths = products.paths.data();
     problem.terms = products.terms.data();
     problem.n_paths = static_cast<int64_t>(products.paths.size());

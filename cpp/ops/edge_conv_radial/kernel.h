@@ -45,6 +45,7 @@ struct RadialProblem {
   const Term<T>* terms;
   int64_t n_paths, max_pairs;
   int64_t n_gradients, n_edges;  ///< path k counts for gradient k % n_gradients
+  bool add_vec;  ///< gradients of edge vectors are added to what is there
 };
 
 /// Elements of scratch memory, aligned to 64 bytes, that a call of either loop needs.
@@ -58,7 +59,7 @@ struct RadialLoops {
   /// out (n_local, dim_out): sums over the edges of receivers [begin, end).
   void (*convolve)(const RadialProblem<T>&, T* out, int64_t begin, int64_t end, T* scratch);
   /// For g (n_local, dim_out): derivatives of sum(g * out) over the edges of receivers
-  /// [begin, end): written to grad_vec (n_gradients, n_edges, 3), and with need_in, which needs
+  /// [begin, end): to grad_vec (n_gradients, n_edges, 3), and with need_in, which needs
   /// dim_in > 0, added to grad_in (n_nodes, dim_in).
   void (*differentiate)(const RadialProblem<T>&, const T* g, T* grad_vec, bool need_in, T* grad_in,
                         int64_t begin, int64_t end, T* scratch);

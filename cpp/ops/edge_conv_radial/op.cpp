@@ -11,7 +11,6 @@
 #include <tuple>
 #include <vector>
 
-#include "common/isa.h"
 #include "edge_conv_radial/arguments.h"
 
 namespace e3md {
@@ -19,16 +18,6 @@ namespace e3md {
 using at::Tensor;
 
 namespace {
-
-using kernels::RadialLoops;
-
-template <class T>
-RadialLoops<T> radial_loops() {
-  if constexpr (std::is_same_v<T, float>)
-    return E3MD_FOR_ISA(radial_loops_f32);
-  else
-    return E3MD_FOR_ISA(radial_loops_f64);
-}
 
 Tensor edge_conv_radial(const Tensor& h, const Tensor& edge_vec, const Tensor& types,
                         const Tensor& edge_index, at::TensorList tables, bool solid,

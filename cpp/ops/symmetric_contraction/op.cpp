@@ -13,8 +13,7 @@
 #include <vector>
 
 #include "common/edges.h"
-#include "common/isa.h"
-#include "symmetric_contraction/kernel.h"
+#include "symmetric_contraction/program.h"
 
 namespace e3md {
 
@@ -22,80 +21,9 @@ using at::Tensor;
 
 namespace {
 
-using kernels::InnerNode;
-using kernels::OuterNode;
 using kernels::ProductLoops;
 using kernels::ProductProblem;
 using kernels::ProductTraining;
-
-template <class T>
-ProductLoops<T> product_loops() {
-  if constexpr (std::is_same_v<T, float>)
-    return E3MD_FOR_ISA(product_loops_f32);
-  else
-    return E3MD_FOR_ISA(product_loops_f64);
-}
-
-/// Terms nested by their components.
-struct Program {
-  std::vector<int32_t> rows;
-  std::vector<OuterNode> first, second;
-  std::vector<InnerNode> third;
-
-  Program(const Table<ProductTerm>& terms, int64_t n_rows) {
-    int64_t row = -1, last[2] = {-1, -1};
-    for (int32_t n = 0; n < terms.size(); ++n) {
-      const auto& [i, j, k] = terms[n].components;
-      while (row < terms[n].row) ++row, rows.push_back(size(first)), last[0] = last[1] = -1;
-      if (i != last[0]) {
-        first.push_back({int32_t(i), -1, size(second), size(second)});
-        last[0] = i, last[1] = -1;
-      }
-      if (j < 0) {
-        first.back().term = n;
-        continue;
-      }
-      if (j != last[1]) {
-        second.push_back({int32_t(j), -1, size(third), size(third)});
-        first.back().end = size(second);
-        last[1] = j;
-      }
-      if (k < 0) {
-        second.back().term = n;
-        continue;
-      }
-      third.push_back({int32_t(k), n});
-      second.back().end = size(third);
-    }
-    while (row < n_rows) ++row, rows.push_back(size(first));
-  }
-
-  template <class V>
-  static int32_t size(const V& vector) {
-    return static_cast<int32_t>(vector.size());
-  }
-};
-
-struct Arguments {
-  Tensor a, types;
-  std::vector<Tensor> weights;
-  std::vector<std::pair<size_t, int64_t>> weight_at;  ///< of every weight: which tensor, which row
-  ProductTables tables;
-
-  Arguments(const Tensor& a_, const Tensor& types_, at::TensorList weights_, at::TensorList tables_,
-            int64_t n_rows)
-      : a(a_.contiguous()),
-        types(types_.contiguous()),
-        tables(tables_, ProductSizes(a, weights_, n_rows)) {
-    check_atoms(a, types, weights_);
-    for (const Tensor& w : weights_) {
-      weights.push_back(w.contiguous());
-      for (int64_t row = 0; row < w.size(1); ++row) weight_at.emplace_back(weights.size() - 1, row);
-    }
-  }
-
-  int64_t n_species() const { return weights[0].size(0); }
-};
 
 /// Atoms of each species.
 std::vector<std::vector<int64_t>> by_species(const Tensor& types, int64_t n_species) {
@@ -105,35 +33,9 @@ std::vector<std::vector<int64_t>> by_species(const Tensor& types, int64_t n_spec
   return atoms;
 }
 
-/// Coefficients of one species, (n_tiles, n_terms, lanes): weights collapsed to terms.
-template <class T>
-std::vector<T> coefficients(const Arguments& arguments, int64_t species, int64_t lanes) {
-  const int64_t n_channels = arguments.a.size(2), n_terms = arguments.tables.terms.size();
-  std::vector<T> result((n_channels + lanes - 1) / lanes * n_terms * lanes, T(0));
-  std::vector<const T*> rows;
-  for (const auto& [which, row] : arguments.weight_at) {
-    const Tensor& weight = arguments.weights[which];
-    rows.push_back(weight.template const_data_ptr<T>() +
-                   (species * weight.size(1) + row) * n_channels);
-  }
-  const Table<ProductEntry>& entries = arguments.tables.entries;
-  const double* value = arguments.tables.values.const_data_ptr<double>();
-  for (int64_t begin = 0; begin < n_channels; begin += lanes) {
-    T* tile = result.data() + begin * n_terms;
-    const int64_t n = std::min(lanes, n_channels - begin);
-    for (int64_t k = 0; k < entries.size(); ++k) {
-      T* to = tile + entries[k].term * lanes;
-      const T* from = rows[entries[k].weight] + begin;
-      const T factor = static_cast<T>(value[k]);
-      for (int64_t c = 0; c < n; ++c) to[c] += factor * from[c];
-    }
-  }
-  return result;
-}
-
 /// The other way: derivatives to coefficients, as above, to derivatives to the weights, added.
 template <class T>
-void to_weights(const Arguments& arguments, int64_t species, int64_t lanes,
+void to_weights(const ProductArguments& arguments, int64_t species, int64_t lanes,
                 const std::vector<T>& from, const std::vector<Tensor>& weights) {
   const int64_t n_channels = arguments.a.size(2), n_terms = arguments.tables.terms.size();
   const Table<ProductEntry>& entries = arguments.tables.entries;
@@ -148,33 +50,19 @@ void to_weights(const Arguments& arguments, int64_t species, int64_t lanes,
   }
 }
 
-template <class T>
-ProductProblem<T> problem_of(const Arguments& arguments, const Program& program,
-                             const std::vector<T>& coefficients,
-                             const std::vector<int64_t>& atoms) {
-  return {{program.rows.data(), static_cast<int64_t>(program.rows.size()) - 1, program.first.data(),
-           program.second.data(), program.third.data()},
-          arguments.a.const_data_ptr<T>(),
-          coefficients.data(),
-          atoms.data(),
-          static_cast<int64_t>(atoms.size()),
-          arguments.a.size(1),
-          arguments.a.size(2),
-          arguments.tables.terms.size()};
-}
-
 /// Runs `body(problem, begin, end, scratch)` over all atoms, one species after another.
 template <class T, class Body>
-void for_atoms(const Arguments& arguments, int64_t n_rows, Body body) {
+void for_atoms(const ProductArguments& arguments, int64_t n_rows, Body body) {
   constexpr int64_t kChunk = 64;
   const int64_t n_components = arguments.a.size(1);
-  const Program program(arguments.tables.terms, n_rows);
+  const NestedProgram program(arguments.tables.terms, n_rows);
   const auto atoms = by_species(arguments.types, arguments.n_species());
   for (int64_t species = 0; species < arguments.n_species(); ++species) {
     const int64_t n_atoms = static_cast<int64_t>(atoms[species].size());
     if (n_atoms == 0) continue;
     const auto p = coefficients<T>(arguments, species, product_loops<T>().lanes);
-    const auto problem = problem_of(arguments, program, p, atoms[species]);
+    const auto problem = problem_of(arguments, program, p, atoms[species].data(),
+                                    static_cast<int64_t>(atoms[species].size()));
     const int n_threads = loop_threads();
 #pragma omp parallel num_threads(n_threads) if (n_threads > 1)
     {
@@ -188,7 +76,7 @@ void for_atoms(const Arguments& arguments, int64_t n_rows, Body body) {
 
 Tensor symmetric_contraction(const Tensor& a, const Tensor& types, at::TensorList weights,
                              at::TensorList tables, int64_t n_rows) {
-  const Arguments arguments(a, types, weights, tables, n_rows);
+  const ProductArguments arguments(a, types, weights, tables, n_rows);
   Tensor out = at::empty({a.size(0), n_rows, a.size(2)}, a.options());
   AT_DISPATCH_FLOATING_TYPES(a.scalar_type(), "symmetric_contraction", [&] {
     auto* result = out.mutable_data_ptr<scalar_t>();
@@ -205,7 +93,7 @@ Tensor symmetric_contraction_grad(const Tensor& g_, const Tensor& a, const Tenso
                                   at::TensorList weights, at::TensorList tables) {
   const Tensor g = g_.contiguous();
   TORCH_CHECK(g.dim() == 3, "symmetric_contraction: g must be (n_atoms, n_rows, n_channels)");
-  const Arguments arguments(a, types, weights, tables, g.size(1));
+  const ProductArguments arguments(a, types, weights, tables, g.size(1));
   TORCH_CHECK(
       g.size(0) == a.size(0) && g.size(2) == a.size(2) && g.scalar_type() == a.scalar_type(),
       "symmetric_contraction_grad: g must be (n_atoms, n_rows, n_channels), as a");
@@ -246,10 +134,11 @@ void train_species(const ProductProblem<T>& problem, const ProductTraining<T>& s
 }
 
 template <class T>
-void train_all(const Arguments& arguments, const Tensor& g, const std::optional<Tensor>& a_dot,
-               const Tensor& to_g, const Tensor& to_a, const std::vector<Tensor>& weights) {
+void train_all(const ProductArguments& arguments, const Tensor& g,
+               const std::optional<Tensor>& a_dot, const Tensor& to_g, const Tensor& to_a,
+               const std::vector<Tensor>& weights) {
   const int64_t n_rows = g.size(1);
-  const Program program(arguments.tables.terms, n_rows);
+  const NestedProgram program(arguments.tables.terms, n_rows);
   const auto atoms = by_species(arguments.types, arguments.n_species());
   const ProductTraining<T> training{a_dot.has_value(),
                                     g.const_data_ptr<T>(),
@@ -262,7 +151,9 @@ void train_all(const Arguments& arguments, const Tensor& g, const std::optional<
     if (atoms[species].empty()) continue;
     const auto p = coefficients<T>(arguments, species, lanes);
     std::vector<T> to_p(p.size());
-    train_species(problem_of(arguments, program, p, atoms[species]), training, to_p);
+    train_species(problem_of(arguments, program, p, atoms[species].data(),
+                             static_cast<int64_t>(atoms[species].size())),
+                  training, to_p);
     to_weights(arguments, species, lanes, to_p, weights);
   }
 }
@@ -272,7 +163,7 @@ std::tuple<Tensor, Tensor, std::vector<Tensor>> symmetric_contraction_train(
     at::TensorList tables, const std::optional<Tensor>& a_dot_) {
   const Tensor g = g_.contiguous();
   TORCH_CHECK(g.dim() == 3, "symmetric_contraction: g must be (n_atoms, n_rows, n_channels)");
-  const Arguments arguments(a, types, weights, tables, g.size(1));
+  const ProductArguments arguments(a, types, weights, tables, g.size(1));
   std::optional<Tensor> a_dot;
   if (a_dot_) a_dot = a_dot_->contiguous();
   TORCH_CHECK(

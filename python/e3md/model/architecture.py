@@ -11,6 +11,7 @@ from e3md.data.statistics import Statistics
 from e3md.model.convolution import EdgeConvolution
 from e3md.model.cutoffs import XPLOREnvelope
 from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
+from e3md.model.plan import NoPlan, Plan, Value
 from e3md.model.reference import ReferenceEnergy
 from e3md.model.stacking import stack_parts
 from e3md.model.zbl import ZBL
@@ -39,6 +40,10 @@ class InteractionLayer(nn.Module):
     def table_sizes(self) -> tuple[int, int]:
         """Number of the tables of the layer, and of their columns."""
         return self.convolution.splines.n_tables, len(self.convolution.columns)
+
+    def steps(self, plan: Plan, h: Value) -> Value:
+        """What `forward` does, as steps of a plan."""
+        raise NoPlan(f"{type(self).__name__} has no steps")
 
     stacked = staticmethod(stack_parts)
 
@@ -99,6 +104,20 @@ class Architecture(nn.Module):
     def outcome(self, h: Tensor) -> Tensor:
         """What the network says of each atom, (n_local, 1), from its descriptors."""
         return self.readout(h)
+
+    def steps(self, plan: Plan) -> None:
+        """What `forward` does, as steps of a plan, where radial weights come from knots."""
+        if min(self.n_knots) == 0:
+            raise NoPlan("radial networks are asked for every neighbor")
+        self.reference.steps(plan, self.outcome_steps(plan, self.species_embedding.steps(plan)))
+        if self.zbl is not None:
+            self.zbl.steps(plan)
+
+    def outcome_steps(self, plan: Plan, h: Value) -> Value:
+        """From embedded species to what `outcome` gives."""
+        for layer in self.layers:
+            h = layer.steps(plan, h)
+        return self.readout.steps(plan, h)
 
     @torch.jit.export
     def tabulate(self, single: bool) -> None:

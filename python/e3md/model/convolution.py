@@ -21,6 +21,7 @@ from e3md.graph import Edges
 from e3md.model.alike import check_alike
 from e3md.model.layout import Layout
 from e3md.model.path_table import Path, PathTable, terms_of
+from e3md.model.plan import Plan, Value
 from e3md.model.splines import SplineConvolution, grid_of, knots_of
 from e3md.model.stacking import stack
 
@@ -80,6 +81,9 @@ class EdgeConvolution(nn.Module):
             h, edges.sh, self.network(edges.radial), edges.edge_index,
             self.paths, self.cg_index, self.cg_value, n_local, self.dim_out,
         )  # fmt: skip
+
+    def steps(self, plan: Plan, x: Value) -> Value:
+        return self.splines.steps(plan, plan.nodes(x))
 
     def tabulate(self, r: Tensor, jets: Tensor) -> None:
         """Keep knots at r: (n_knots,) Å; jets: of the radial basis, see EdgeEmbedding.jets."""

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from e3md import ops
 from e3md.model.config import Activation
+from e3md.model.linear import matrix
+from e3md.model.plan import Function, Plan, Value
 from e3md.model.radial import SILU_GAIN
 from e3md.model.stacking import SideBySide
 
@@ -29,6 +31,10 @@ class DenseLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: (n, n_in) -> (n, n_out)."""
         return x @ (self.weight * self.scale) + self.bias
+
+    def steps(self, plan: Plan, x: Value) -> Value:
+        """But for the bias, which goes with what comes after."""
+        return plan.linear(x, [self.weight], matrix(self.weight))
 
 
 class Dense(nn.Module):
@@ -62,6 +68,15 @@ class Dense(nn.Module):
             x = x @ (layer.weight * layer.scale) + bias
         return x
 
+    def steps(self, plan: Plan, x: Value) -> Value:
+        function: Function = "softplus" if self.shifted else "silu"
+        bias: Tensor | None = None
+        for n, layer in enumerate(self.layers):
+            if n > 0:
+                x = plan.activate(x, function, self.gain, bias)
+            x, bias = layer.steps(plan, x), layer.bias
+        return plan.activate(x, "identity", bias=bias)
+
     stacked = staticmethod(SideBySide)
 
     def _activate(self, x: Tensor) -> Tensor:
@@ -81,3 +96,7 @@ class GatedDense(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: (n, widths[0]) -> (n, widths[-1])."""
         return self.values(x) * torch.sigmoid(self.gates(x))
+
+    def steps(self, plan: Plan, x: Value) -> Value:
+        gates = plan.activate(self.gates.steps(plan, x), "sigmoid")
+        return plan.multiply(self.values.steps(plan, x), gates)

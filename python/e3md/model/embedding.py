@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from e3md.graph import Edges
 from e3md.model.alike import check_alike
 from e3md.model.harmonics import SphericalHarmonics
 from e3md.model.path_table import PathTable
+from e3md.model.plan import Plan, Value
 from e3md.model.splines import FIRST_KNOT, LAST_KNOT, SplineConvolution, derivative, grid_of
 
 
@@ -116,6 +118,9 @@ class SpeciesEmbedding(nn.Module):
         """types: (n,) int64 -> (n, channels)."""
         return self.weight.index_select(0, types)
 
+    def steps(self, plan: Plan) -> Value:
+        return plan.constant(self.weight)
+
     @staticmethod
     def stacked(members: Sequence["SpeciesEmbedding"]) -> "StackedEmbedding":
         check_alike(members, sizes_only=True)
@@ -127,10 +132,13 @@ class StackedEmbedding(nn.Module):
 
     def __init__(self, members: Sequence[SpeciesEmbedding]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(members)
+        self.members: Any = nn.ModuleList(members)
 
     def forward(self, types: Tensor) -> Tensor:
         parts: list[Tensor] = []
         for member in self.members:
             parts.append(member(types))
         return torch.cat(parts, dim=1)
+
+    def steps(self, plan: Plan) -> Value:
+        return plan.side_by_side([member.steps(plan) for member in self.members])

@@ -5,6 +5,7 @@ from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
 from e3md.model.layout import Layout
+from e3md.model.plan import Plan, Value
 from e3md.model.radial import SILU_GAIN
 from e3md.model.stacking import every_member
 
@@ -45,6 +46,7 @@ class Gate(nn.Module):
         self.offsets = [b.offset for b in sources if b]
         self.n_m = [b.n_m for b in gated]
         self.channels = [b.channels for b in gated]
+        self._n_gated = sum(b.dim for b in gated)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (n, dim of irreps_in) -> (n, dim of irreps_out)."""
@@ -59,5 +61,27 @@ class Gate(nn.Module):
             out.append((block * even.narrow(1, gate, channels)[:, None, :]).flatten(1))
             gate += channels
         return torch.cat(out, dim=1)
+
+    def steps(self, plan: Plan, x: Value) -> Value:
+        silu, tanh = (float(gain) for gain in self.gains)
+        y = plan.new(x.rows, self.n_even + self.n_odd + self._n_gated)
+        odd_first = self.n_odd if self.odd_first else 0
+        scalars = x.columns(self.even_offset, self.n_even)
+        plan.activate(scalars, "silu", silu, into=y.columns(odd_first, self.n_even))
+        if self.n_odd:
+            odd = x.columns(self.odd_offset, self.n_odd)
+            at = 0 if self.odd_first else self.n_even
+            plan.activate(odd, "tanh", tanh, into=y.columns(at, self.n_odd))
+        n_gates = self.n_even_in - self.n_even
+        if n_gates == 0:
+            return y
+        gates = plan.activate(x.columns(self.even_offset + self.n_even, n_gates), "silu", silu)
+        gate, first = 0, self.n_even + self.n_odd
+        for offset, n_m, channels in zip(self.offsets, self.n_m, self.channels, strict=True):
+            block, own = x.columns(offset, n_m * channels), gates.columns(gate, channels)
+            plan.multiply(block, own, into=y.columns(first, block.width))
+            gate += channels
+            first += block.width
+        return y
 
     stacked = staticmethod(every_member)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from e3md import ops
 from e3md.model.alike import check_alike
 from e3md.model.layout import Block, Layout
+from e3md.model.plan import Plan, Value
 
 
 class MapBlock(NamedTuple):
@@ -40,6 +41,12 @@ class IrrepsMap:
     @property
     def scales(self) -> list[float]:
         return [block.scale for block in self.blocks]
+
+
+def matrix(weight: Tensor, n_m: int = 1) -> IrrepsMap:
+    """The map of one matrix for n_m components, of unit variance."""
+    c_in, c_out = weight.shape
+    return IrrepsMap((MapBlock(0, n_m, 0, 1.0 / math.sqrt(c_in)),), n_m * c_in, n_m * c_out)
 
 
 def side_by_side(maps: Sequence[IrrepsMap]) -> IrrepsMap:
@@ -95,6 +102,12 @@ class Linear(nn.Module):
         """x: (n, dim_in) -> (n, dim_out)."""
         return ops.irreps_linear(x, self.weights(), self.scales, self.places, self.dim_out)
 
+    def steps(self, plan: Plan, x: Value, factor: float = 1.0, into: Value | None = None) -> Value:
+        """Times `factor`."""
+        if into is not None and x.rows == "species":
+            return plan.add(self.steps(plan, x, factor), into=into)
+        return plan.linear(x, self.weights(), self.map, factor=factor, into=into)
+
     def weights(self) -> list[Tensor]:
         """Every W, in the order of `places`."""
         found: list[Tensor] = []
@@ -131,6 +144,11 @@ class SpeciesLinear(nn.Module):
         """x: (n, dim_in), types: (n,) int64 -> (n, dim_out)."""
         weights = [weight for weight in self.weights]
         return ops.irreps_linear(x, weights, self.scales, self.places, self.dim_out, False, types)
+
+    def steps(self, plan: Plan, x: Value, into: Value | None = None) -> Value:
+        if into is not None and x.rows == "species":
+            return plan.add(self.steps(plan, x), into=into)
+        return plan.linear(x, list(self.weights), self.map, by_species=True, into=into)
 
     @staticmethod
     def stacked(members: Sequence["SpeciesLinear"]) -> "SpeciesLinear":

@@ -20,6 +20,7 @@ from e3md.model.embedding import EdgeEmbedding
 from e3md.model.layout import Layout, harmonics_irreps
 from e3md.model.linear import IrrepsMap, Linear, MapBlock, SpeciesLinear, side_by_side
 from e3md.model.path_table import Path, PathTable, padded_width
+from e3md.model.plan import NoPlan, Plan, Value
 from e3md.model.radial import MLP, AgnesiBessel, BesselBasis
 from e3md.model.splines import MAX_COLUMNS, SplineConvolution
 from e3md.model.stacking import every_member, stack_parts
@@ -113,6 +114,21 @@ class MACELayer(InteractionLayer):
         if not self.first:
             up = ops.ghost_exchange(up, edges.types.shape[0])
         return self.linear_a(self.convolution(up, edges, n_local))
+
+    def steps(self, plan: Plan, h: Value) -> Value:
+        if self.density is not None:
+            raise NoPlan("density")
+        if self.merged is not None:
+            a = self.merged.splines.steps(plan, None)
+        else:
+            up = self.linear_up.steps(plan, h, self.norm)
+            a = self.linear_a.steps(plan, self.convolution.steps(plan, up))
+        if not self.residual:
+            a = self.species_map.steps(plan, a)
+        out = self.linear_b.steps(plan, self.contraction.steps(plan, a))
+        if self.residual:
+            self.species_map.steps(plan, h, into=out)
+        return out
 
     def tabulate(self, r: Tensor, jets: Tensor, species: Tensor) -> None:
         """As that of any layer; of the first, with the linear maps in the tables if these are small."""
@@ -227,6 +243,9 @@ class Columns(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         return h.narrow(1, self.first, self.n)
 
+    def steps(self, plan: Plan, x: Value) -> Value:
+        return x.columns(self.first, self.n)
+
     stacked = staticmethod(every_member)
 
 
@@ -282,3 +301,14 @@ class MACE(Architecture):
         for n, readout in enumerate(self.readouts):
             found.append(readout(h.narrow(1, n * width, width)))
         return torch.stack(found).sum(0)
+
+    def outcome_steps(self, plan: Plan, h: Value) -> Value:
+        found: Value | None = None
+        for layer, invariants, readout in zip(
+            self.layers, self.invariants, self.readouts, strict=True
+        ):
+            h = layer.steps(plan, h)
+            one = readout.steps(plan, invariants.steps(plan, h))
+            found = one if found is None else plan.add(one, into=found)
+        assert found is not None
+        return found

@@ -20,6 +20,7 @@ from e3md.model.gate import Gate
 from e3md.model.layout import harmonics_irreps
 from e3md.model.linear import Linear, SpeciesLinear
 from e3md.model.norm import RMSNorm
+from e3md.model.plan import Plan, Value
 from e3md.model.radial import MLP, BesselBasis, PairBessel
 from e3md.model.zbl import ZBL
 
@@ -112,6 +113,20 @@ class NequIPLayer(InteractionLayer):
         if self.layer_norm is not None:
             out = self.layer_norm(out)
         return self.gate(out)
+
+    def steps(self, plan: Plan, h: Value) -> Value:
+        norm = float(self.norms[0, 0])
+        if bool((self.norms == norm).all()):
+            up = self.linear_up.steps(plan, h, norm)
+        else:
+            up = plan.add(self.linear_up.steps(plan, h), factors=self.norms)
+        out = self.linear_down.steps(plan, self.convolution.steps(plan, up))
+        for connection in (self.self_connection, self.shared_connection):
+            if connection is not None:
+                connection.steps(plan, h, into=out)
+        if self.layer_norm is not None:
+            out = self.layer_norm.steps(plan, out)
+        return self.gate.steps(plan, out)
 
 
 class NequIP(Architecture):

@@ -5,6 +5,7 @@ from e3nn.o3 import Irreps
 from torch import Tensor, nn
 
 from e3md.model.layout import Layout
+from e3md.model.plan import Plan, Value
 from e3md.model.stacking import SideBySide
 
 
@@ -34,5 +35,8 @@ class RMSNorm(nn.Module):
         """x: (n, dim) -> (n, dim)."""
         scale = torch.rsqrt(x.square() @ self.share + self.epsilon)
         return x * self.weight.index_select(0, self.channel) * scale[:, None]
+
+    def steps(self, plan: Plan, x: Value) -> Value:
+        return plan.normalize(x, self.weight, self.channel, self.share, self.epsilon)
 
     stacked = staticmethod(SideBySide)

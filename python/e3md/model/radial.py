@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from e3md import ops
+from e3md.model.linear import matrix
+from e3md.model.plan import Plan, Value
 from e3md.model.stacking import SideBySide
 
 SILU_GAIN = 1.6765324703310913  # 1/sqrt(E[silu²]) over N(0, 1): unit variance in the network
@@ -142,6 +144,15 @@ class MLP(nn.Module):
                 x = ops.activation_jets(x, False)
                 scale = scale * self.gain
             x = x @ (weight * scale)
+        return x
+
+    def steps(self, plan: Plan, x: Value, n_m: int = 1, into: Value | None = None) -> Value:
+        """For each of n_m components; only the last layer adds `into`."""
+        n_last = len(self.weights) - 1
+        for n, weight in enumerate(self.weights):
+            if n > 0:
+                x = plan.activate(x, "silu", self.gain)
+            x = plan.linear(x, [weight], matrix(weight, n_m), into=into if n == n_last else None)
         return x
 
     stacked = staticmethod(SideBySide)

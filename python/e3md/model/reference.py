@@ -1,12 +1,14 @@
 """From the network's output to an energy: scale, shift, and isolated-atom energies, in double."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from e3md.data.statistics import Statistics
 from e3md.model.alike import check_alike
+from e3md.model.plan import Plan, Value
 
 
 class ReferenceEnergy(nn.Module):
@@ -25,6 +27,9 @@ class ReferenceEnergy(nn.Module):
         """network: (n,) any dtype; types: (n,) int64 -> (n,) float64 eV."""
         return network.double() * self.scale[types] + self.offset[types]
 
+    def steps(self, plan: Plan, x: Value) -> None:
+        plan.energies(x, [self.scale], [self.offset])
+
     @staticmethod
     def stacked(members: Sequence["ReferenceEnergy"]) -> "StackedReference":
         check_alike(members, sizes_only=True)
@@ -36,7 +41,7 @@ class StackedReference(nn.Module):
 
     def __init__(self, members: Sequence[ReferenceEnergy]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(members)
+        self.members: Any = nn.ModuleList(members)
 
     def forward(self, network: Tensor, types: Tensor) -> Tensor:
         """network: (n, n_members) -> (n, n_members) float64 eV."""
@@ -44,3 +49,7 @@ class StackedReference(nn.Module):
         for k, member in enumerate(self.members):
             parts.append(member(network.select(1, k), types))
         return torch.stack(parts, dim=1)
+
+    def steps(self, plan: Plan, x: Value) -> None:
+        scale, offset = ([getattr(m, name) for m in self.members] for name in ("scale", "offset"))
+        plan.energies(x, scale, offset)

@@ -18,6 +18,7 @@ from e3md.model.embedding import EdgeEmbedding
 from e3md.model.filters import FilterBasis, FilterNetwork
 from e3md.model.layout import harmonics_irreps
 from e3md.model.linear import Linear
+from e3md.model.plan import Plan, Value
 from e3md.model.zbl import ZBL
 
 
@@ -55,6 +56,10 @@ class SchNetLayer(InteractionLayer):
             sent = ops.ghost_exchange(sent, edges.types.shape[0])
         message = self.convolution(sent, edges, n_local)
         return h.narrow(0, 0, n_local) + self.network(message)
+
+    def steps(self, plan: Plan, h: Value) -> Value:
+        message = self.convolution.steps(plan, self.linear.steps(plan, h, self.norm))
+        return plan.add(h, into=self.network.steps(plan, message))
 
 
 class SchNet(Architecture):

@@ -16,6 +16,7 @@ from e3md.model.convolution import EdgeConvolution
 from e3md.model.dense import Dense, DenseLayer, GatedDense
 from e3md.model.embedding import EdgeEmbedding
 from e3md.model.filters import FilterBasis, FilterNetwork
+from e3md.model.plan import Plan, Value
 from e3md.model.radial import MLP
 from e3md.model.tied import ChannelProduct, tied
 from e3md.model.zbl import ZBL
@@ -70,6 +71,25 @@ class SO3NetLayer(InteractionLayer):
         shared = min(h.shape[1], self.dim_out)
         kept = h.narrow(0, 0, n_local).narrow(1, 0, shared) + y.narrow(1, 0, shared)
         return torch.cat([kept, y.narrow(1, shared, self.dim_out - shared)], dim=1)
+
+    def steps(self, plan: Plan, h: Value) -> Value:
+        m = plan.add(self.convolution.steps(plan, h), self.norm)
+        n_in, n_out = (value // self.channels for value in (m.width, self.dim_out))
+        y = plan.add(m.columns(0, self.dim_out))
+        factor = self.mix_factor.steps(plan, m, n_in)
+        self.product.steps(plan, m, factor, self.channels, into=y)
+        mixed = self.mix_product.steps(plan, y, n_out)
+        scalars = self.gate.steps(plan, mixed.columns(0, self.channels))
+        gates = plan.activate(scalars, "sigmoid", bias=self.gate.bias)
+        gated = plan.new("local", self.dim_out)
+        for degree in range(gates.width // self.channels):
+            place = degree**2 * self.channels, (2 * degree + 1) * self.channels
+            gate = gates.columns(degree * self.channels, self.channels)
+            plan.multiply(mixed.columns(*place), gate, into=gated.columns(*place))
+        out = self.mix_gated.steps(plan, gated, n_out)
+        shared = min(h.width, self.dim_out)
+        plan.add(h.columns(0, shared), into=out.columns(0, shared))
+        return out
 
     def _gated(self, x: Tensor) -> Tensor:
         """x: (n_local, components, channels) times a gate for each degree and channel."""

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from e3md import ops
 from e3md.graph import Edges
 from e3md.model.path_table import PathTable
+from e3md.model.plan import Plan, Value
 
 FIRST_KNOT = 0.05  # Å, of kept knots; nearer, the first polynomial goes on
 MAX_COLUMNS = 8192  # of all tables of a layer; beyond, tables would leave every cache
@@ -53,14 +54,20 @@ class SplineConvolution(nn.Module):
 
     def forward(self, h: Tensor, edges: Edges, knots: Tensor, n_local: int) -> Tensor:
         """h: (n_nodes, dim_in); knots: those that are kept, or others -> (n_local, dim_out)."""
-        tables = [
+        return ops.edge_conv_radial(
+            h, edges.edge_vec, edges.types, edges.edge_index, self.tables(knots), self.solid,
+            n_local, self.dim_out,
+        )  # fmt: skip
+
+    def tables(self, knots: Tensor) -> list[Tensor]:
+        """As the op takes them."""
+        return [
             knots, self.table_of_pair, self.grid, self.harmonic_index, self.harmonic_value,
             self.paths, self.cg_index, self.cg_value,
         ]  # fmt: skip
-        return ops.edge_conv_radial(
-            h, edges.edge_vec, edges.types, edges.edge_index, tables, self.solid, n_local,
-            self.dim_out,
-        )  # fmt: skip
+
+    def steps(self, plan: Plan, x: Value | None) -> Value:
+        return plan.convolution(x, self)
 
     def keep(self, r: Tensor, columns: Tensor) -> None:
         """Keep knots at r (n_knots,), Å; columns: as `knots_of` takes them."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from e3md.model.alike import check_alike
+from e3md.model.plan import Plan, Value
 
 
 def stack(members: Sequence[Any]) -> Any:
@@ -58,6 +59,9 @@ class SideBySide(nn.Module):
             parts.append(member(x.narrow(1, k * width, width)))
         return torch.cat(parts, dim=1)
 
+    def steps(self, plan: Plan, x: Value) -> Value:
+        return _member_by_member(self.members, plan, x)
+
     def jets(self, x: Tensor) -> Tensor:
         """Of networks that have them."""
         parts: list[Tensor] = []
@@ -72,12 +76,22 @@ class EveryMember(nn.Module):
 
     def __init__(self, module: nn.Module, n_members: int) -> None:
         super().__init__()
-        self.module = module
+        self.module: Any = module
         self.n_members = n_members
 
     def forward(self, x: Tensor) -> Tensor:
         rows = self.module(x.reshape(x.shape[0] * self.n_members, x.shape[1] // self.n_members))
         return rows.reshape(x.shape[0], rows.shape[1] * self.n_members)
+
+    def steps(self, plan: Plan, x: Value) -> Value:
+        return _member_by_member([self.module] * self.n_members, plan, x)
+
+
+def _member_by_member(members: Sequence[Any], plan: Plan, x: Value) -> Value:
+    width = x.width // len(members)
+    return plan.side_by_side(
+        [member.steps(plan, x.columns(k * width, width)) for k, member in enumerate(members)]
+    )
 
 
 def every_member(members: Sequence[nn.Module]) -> nn.Module:

@@ -18,6 +18,7 @@ from e3md import ops
 from e3md.model.alike import check_alike
 from e3md.model.couplings import coupling_tensors
 from e3md.model.layout import Layout
+from e3md.model.plan import Plan, Value
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,14 @@ class SymmetricContraction(nn.Module):
             weights.append(order.weight)
         return self.contract(a, types, weights)
 
+    def steps(self, plan: Plan, x: Value) -> Value:
+        return self.product_steps(plan, x, [[order.weight] for order in self.orders])
+
+    def product_steps(self, plan: Plan, x: Value, weights: list[list[Tensor]]) -> Value:
+        """With the weights of each order, of several members."""
+        tables = [self.terms, self.entries, self.product_value]
+        return plan.product(x, weights, tables, self.n_rows, self.channels)
+
     def contract(self, a: Tensor, types: Tensor, weights: list[Tensor]) -> Tensor:
         """As forward, with other weights than those of this module."""
         tables = [self.terms, self.entries, self.product_value]
@@ -136,6 +145,9 @@ class StackedContraction(nn.Module):
         rows = a.reshape(a.shape[0] * self.n_members, a.shape[1] // self.n_members)
         found = self.one.contract(rows, kinds, weights)
         return found.view(a.shape[0], found.shape[1] * self.n_members)
+
+    def steps(self, plan: Plan, x: Value) -> Value:
+        return self.one.product_steps(plan, x, [list(order) for order in self.weights])
 
 
 class OrderWeights(nn.Module):

@@ -12,6 +12,7 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from e3md.model.path_table import Path, PathTable, terms_of
+from e3md.model.plan import Plan, Value
 
 
 def clebsch_gordan(l1: int, l2: int, l3: int) -> Tensor:
@@ -76,3 +77,6 @@ class ChannelProduct(nn.Module):
         """a, b: (n, (l_max+1)², channels) -> (n, (l_out+1)², channels)."""
         products = a.index_select(1, self.factors[0]) * b.index_select(1, self.factors[1])
         return torch.matmul(self.couplings.to(a.dtype), products)
+
+    def steps(self, plan: Plan, a: Value, b: Value, channels: int, into: Value) -> Value:
+        return plan.couple(a, b, self.factors, self.couplings, channels, into)

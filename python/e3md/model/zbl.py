@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from e3md.model.alike import check_alike
 from e3md.model.cutoffs import PolynomialEnvelope
+from e3md.model.plan import Plan
 
 
 def radii_of(species: tuple[str, ...]) -> Tensor:
@@ -63,6 +64,13 @@ class ZBL(nn.Module):
         energies = torch.zeros(n_local, dtype=torch.float64, device=r.device)
         return energies.index_add(0, edge_index[0], 0.5 * pair.double())
 
+    def steps(self, plan: Plan) -> None:
+        plan.repulsion(
+            self.envelope.power, numbers=self.numbers, coulomb=self.coulomb,
+            screening=self.screening, exponent=self.exponent, reach=self.reach,
+            amplitudes=self.amplitudes, decays=self.decays,
+        )  # fmt: skip
+
     @staticmethod
     def stacked(members: Sequence["ZBL"]) -> "StackedZBL":
         check_alike(members, whole=True)
@@ -79,3 +87,6 @@ class StackedZBL(nn.Module):
     def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
         edges = edge_vec.mean(0) if edge_vec.dim() == 3 else edge_vec
         return self.one(types, edge_index, edges, n_local)[:, None]
+
+    def steps(self, plan: Plan) -> None:
+        self.one.steps(plan)
