@@ -46,7 +46,7 @@ class PairE3nn : public Pair {
   void load(const std::string& path);
   void allocate();
   void check_type_masses();
-  void announce(double warm_up_seconds);
+  void announce();
   void warn_of_stress();
   std::string user_of_virial() const;
   std::string missing_types() const;
@@ -76,7 +76,7 @@ class PairE3nn : public Pair {
   int member_atoms_ = 0;                           ///< own atoms and ghosts at the last evaluation
   std::set<std::pair<int, int>> given_;  ///< pairs of types that LAMMPS asked a cutoff for
   std::string unusual_masses_;           ///< that the user was told of
-  bool warm_ = false;
+  bool announced_ = false;
   bool compared_ = false;     ///< with pair_style zbl
   bool stress_told_ = false;  ///< that stress was never trained
   bigint last_build_ = -1;    ///< neighbor-list build that the ghosts' owners belong to

@@ -2,6 +2,7 @@
 // What pair_style e3nn does before a run: its commands, the model file, checks of the input.
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "atom.h"
 #include "comm.h"
@@ -20,7 +21,6 @@
 #include "pair_e3nn.h"
 #include "sha256.h"
 #include "update.h"
-#include "warm_up.h"
 
 namespace LAMMPS_NS {
 namespace {
@@ -93,13 +93,17 @@ void PairE3nn::load(const std::string& path) {
     std::vector<int> species(1, -1);
     for (const std::string& name : names_)
       species.push_back(name.empty() ? -1 : static_cast<int>(potential_->metadata().type_of(name)));
+    std::vector<int64_t> used;
+    std::copy_if(species.begin(), species.end(), std::back_inserter(used),
+                 [](int type) { return type >= 0; });
+    potential_->use(used);
     const e3md::Metadata& metadata = potential_->metadata();
     graph_ = std::make_unique<LammpsGraph>(std::move(species), metadata.cutoff, units_.length);
     // Also the forces of all members of a committee must fit.
     const int width = std::max(metadata.exchange_width, 3 * metadata.members);
     exchanger_ = std::make_unique<LammpsExchanger>(*lmp, *this, width);
   }));
-  warm_ = false;
+  announced_ = false;
   compared_ = false;
   stress_told_ = false;
   last_build_ = -1;
@@ -131,8 +135,8 @@ void PairE3nn::init_style() {
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
   force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
   deviations_of_ = modify->get_compute_by_style("^e3nn/std$");
-  if (!warm_) announce(warm_up(*potential_));
-  warm_ = true;
+  if (!announced_) announce();
+  announced_ = true;
   warn_of_stress();
 }
 
@@ -152,7 +156,7 @@ void PairE3nn::check_type_masses() {
 }
 
 /// Once per model and settings.
-void PairE3nn::announce(double warm_up_seconds) {
+void PairE3nn::announce() {
   const e3md::Metadata& metadata = potential_->metadata();
   if (comm->me) return;
   for (const std::string& line :
@@ -165,16 +169,15 @@ void PairE3nn::announce(double warm_up_seconds) {
                  "  types      {}\n"
                  "  cutoff     {:g} Angstrom = {:g} distance units\n"
                  "  dtype      {}\n"
-                 "  device     {}, {}\n"
+                 "  device     {}, {}, {}\n"
                  "  ranks      {} with {} thread(s) each\n"
-                 "  warm-up    {:.2f} s\n"
                  "  training   {}\n"
                  "  learned    {}\n",
                  metadata.path, members_text(metadata.members), metadata.architecture,
                  metadata.n_layers, metadata.e3md_version, sha256_of_file(metadata.path),
                  types_text(), metadata.cutoff, metadata.cutoff / units_.length,
-                 potential_->dtype(), potential_->device(), e3md::ops_in_use(), comm->nprocs,
-                 e3md::n_threads(), warm_up_seconds, metadata.training.quality,
+                 potential_->dtype(), potential_->device(), e3md::ops_in_use(), potential_->runs(),
+                 comm->nprocs, e3md::n_threads(), metadata.training.quality,
                  metadata.training.learned);
 }
 

@@ -47,7 +47,8 @@ def describe(atoms: Atoms, calculator: E3Calculator) -> str:
     edges = neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, calculator.cutoff)[0]
     return (
         f"{machine()}; {calculator.dtype}; {len(atoms)} atoms, "
-        f"{len(edges) / len(atoms):.0f} neighbors each within {calculator.cutoff:g} Å"
+        f"{len(edges) / len(atoms):.0f} neighbors each within {calculator.cutoff:g} Å; evaluated by "
+        f"{calculator.runs}"
     )
 
 

@@ -147,6 +147,11 @@ class E3Calculator(Calculator):
         return self._potential.metadata.training
 
     @property
+    def runs(self) -> str:
+        """What evaluates the model, in words: its plan of steps, or TorchScript and why."""
+        return self._potential.runs
+
+    @property
     def dtype(self) -> str:
         """Arithmetic of the network, "float32" or "float64"."""
         return self._potential.dtype

@@ -11,7 +11,7 @@ from e3md.data.statistics import Statistics
 from e3md.model.convolution import EdgeConvolution
 from e3md.model.cutoffs import XPLOREnvelope
 from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
-from e3md.model.plan import NoPlan, Plan, Value
+from e3md.model.plan import NoPlanError, Plan, Value
 from e3md.model.reference import ReferenceEnergy
 from e3md.model.stacking import stack_parts
 from e3md.model.zbl import ZBL
@@ -43,7 +43,7 @@ class InteractionLayer(nn.Module):
 
     def steps(self, plan: Plan, h: Value) -> Value:
         """What `forward` does, as steps of a plan."""
-        raise NoPlan(f"{type(self).__name__} has no steps")
+        raise NoPlanError(f"{type(self).__name__} has no steps")
 
     stacked = staticmethod(stack_parts)
 
@@ -108,7 +108,7 @@ class Architecture(nn.Module):
     def steps(self, plan: Plan) -> None:
         """What `forward` does, as steps of a plan, where radial weights come from knots."""
         if min(self.n_knots) == 0:
-            raise NoPlan("radial networks are asked for every neighbor")
+            raise NoPlanError("radial networks are asked for every neighbor")
         self.reference.steps(plan, self.outcome_steps(plan, self.species_embedding.steps(plan)))
         if self.zbl is not None:
             self.zbl.steps(plan)

@@ -20,7 +20,7 @@ from e3md.model.embedding import EdgeEmbedding
 from e3md.model.layout import Layout, harmonics_irreps
 from e3md.model.linear import IrrepsMap, Linear, MapBlock, SpeciesLinear, side_by_side
 from e3md.model.path_table import Path, PathTable, padded_width
-from e3md.model.plan import NoPlan, Plan, Value
+from e3md.model.plan import NoPlanError, Plan, Value
 from e3md.model.radial import MLP, AgnesiBessel, BesselBasis
 from e3md.model.splines import MAX_COLUMNS, SplineConvolution
 from e3md.model.stacking import every_member, stack_parts
@@ -117,7 +117,7 @@ class MACELayer(InteractionLayer):
 
     def steps(self, plan: Plan, h: Value) -> Value:
         if self.density is not None:
-            raise NoPlan("density")
+            raise NoPlanError("density")
         if self.merged is not None:
             a = self.merged.splines.steps(plan, None)
         else:
@@ -269,12 +269,12 @@ class MACE(Architecture):
         inputs = [scalars] + [hidden.irreps] * (config.n_layers - 1)
         outputs = [hidden.irreps] * (config.n_layers - 1) + [scalars]
         offsets = [even.offset] * (config.n_layers - 1) + [0]
-        self.invariants = nn.ModuleList(Columns(offset, hidden.n_scalars) for offset in offsets)
+        self.invariants: Any = nn.ModuleList(Columns(offset, hidden.n_scalars) for offset in offsets)
         self.layers = nn.ModuleList(
             MACELayer(source, target, config, statistics, embedding, first=n == 0)
             for n, (source, target) in enumerate(zip(inputs, outputs, strict=True))
         )
-        self.readouts = nn.ModuleList(
+        self.readouts: Any = nn.ModuleList(
             MLP([hidden.n_scalars, 1]) for _ in range(config.n_layers - 1)
         )
         self.readouts.append(MLP([hidden.n_scalars, config.readout_hidden, 1]))

@@ -21,7 +21,7 @@ Rows = Literal["species", "local", "nodes"]
 Function = Literal["identity", "silu", "tanh", "softplus", "sigmoid", "inverse"]
 
 
-class NoPlan(ValueError):
+class NoPlanError(ValueError):
     """A part of a model has no steps."""
 
 
@@ -204,7 +204,7 @@ def plan_text(models: Sequence[Any], root: nn.Module, n_members: int) -> str:
         plan = Plan(names, n_members)
         try:
             model.steps(plan)
-        except NoPlan:
+        except NoPlanError:
             return ""
         plans.append(plan.described())
     return json.dumps({"version": VERSION, "plans": plans})
