@@ -1,5 +1,8 @@
 """The plan of steps gives what TorchScript gives, to rounding."""
 
+import json
+import os
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,19 +14,26 @@ from ase import Atoms
 from conftest import random_statistics, random_structure, small_config
 from e3md._core import NeighborList, Potential
 from e3md.export import save_model
-from e3md.model import build_model
+from e3md.model import SchNetConfig, build_model
 from e3md.model.committee import Committee
+from e3md.model.plan import plan_text
+from e3md.model.schnet import SchNet
 from e3md.model_file import TrainingRecord
 from e3md.neighbors import species_types
 from laws import CONFIGS, SPECIES, build
 from test_stack import VARIANTS
 
 PLANNED = "a plan of"
+N_DAMAGED = int(os.environ.get("E3MD_DAMAGED_PLANS", "30"))
 
 
 def evaluate(path: Path, atoms: Atoms, dtype: str, plan: bool) -> dict:
     potential = Potential(str(path), "cpu", dtype, plan)
     assert potential.runs.startswith(PLANNED) == plan
+    return evaluated(potential, atoms)
+
+
+def evaluated(potential: Potential, atoms: Atoms) -> dict:
     types = species_types(atoms.numbers, potential.metadata.species)
     neighbors = NeighborList(potential.metadata.cutoff)
     members = potential.metadata.members > 1
@@ -65,3 +75,64 @@ def test_committees(name: str, tmp_path: Path) -> None:
     models = [build_model(config, random_statistics(SPECIES), torch.float64) for _ in range(3)]
     save_model(Committee(models), config, random_statistics(SPECIES), TrainingRecord(), path)
     assert_alike(path, structures())
+
+
+def test_exact_models_have_none(tmp_path: Path) -> None:
+    config, path = CONFIGS["nequip-l1"], tmp_path / "model.pt"
+    save_model(
+        build(config), config, random_statistics(SPECIES), TrainingRecord(), path, exact=True
+    )
+    assert Potential(str(path)).runs == "TorchScript, as the model has no plan"
+
+
+class Louder(SchNet):
+    def outcome(self, h: torch.Tensor) -> torch.Tensor:
+        return 2.0 * self.readout(h)
+
+
+def test_a_model_that_does_more_than_its_steps_has_none(tmp_path: Path) -> None:
+    config, path = CONFIGS["schnet"], tmp_path / "model.pt"
+    assert isinstance(config, SchNetConfig)
+    model = Louder(config, random_statistics(SPECIES))
+    save_model(model, config, random_statistics(SPECIES), TrainingRecord(), path)
+    assert Potential(str(path)).runs.startswith("TorchScript")
+
+
+def damaged(text: str, seed: int) -> str:
+    """One value of a plan replaced by another one, or gone."""
+    rng = random.Random(seed)
+    plan = json.loads(text)
+    at = rng.choice(plan["plans"][0]["steps"] + plan["plans"][0]["registers"] + plan["plans"])
+    while True:
+        keys = list(at) if isinstance(at, dict) else list(range(len(at)))
+        key = rng.choice(keys)
+        if not isinstance(at[key], (dict, list)) or not at[key] or rng.random() < 0.2:
+            break
+        at = at[key]
+    if rng.random() < 0.2:
+        del at[key]
+    else:
+        others = [at[key]] * 4 + [None, -1, 0, 1, 2**40, 1e300, "linear", [], {}, True]
+        new = rng.choice(others)
+        at[key] = new + rng.choice([-1, 1, 7]) if new is at[key] and isinstance(new, int) else new
+    return json.dumps(plan)
+
+
+@pytest.mark.parametrize("name", ["nequip-l1", "mace-1o", "so3net"])
+def test_damaged_plans_are_refused_or_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, path = CONFIGS[name], tmp_path / "model.pt"
+    model, atoms, refused = build(config), random_structure(12, seed=1), 0
+    model.n_knots = (32, 32)
+    monkeypatch.setattr("e3md.export._tabulated", lambda *_: (None, ""))
+    sound = plan_text([model], model, 1)
+    for seed in range(N_DAMAGED):
+        text = damaged(sound, seed)
+        monkeypatch.setattr("e3md.export._plan", lambda _, text=text: text)
+        save_model(model, config, random_statistics(SPECIES), TrainingRecord(), path)
+        try:
+            evaluated(Potential(str(path)), atoms)
+        except ValueError:
+            refused += 1
+    assert refused > N_DAMAGED / 3

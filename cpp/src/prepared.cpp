@@ -48,7 +48,7 @@ std::string read_plans(Prepared& prepared, const Metadata& metadata, torch::Devi
   if (!prepared.module.hasattr("plan") || !prepared.module.attr("plan").isString())
     return "the file has no plan";
   const std::string& text = prepared.module.attr("plan").toStringRef();
-  if (text.empty()) return "radial networks are asked for every neighbor";
+  if (text.empty()) return "the model has no plan";
   const auto parsed = nlohmann::json::parse(text);
   if (!plan::is_known(parsed)) return "the file has a plan for a later version of e3md";
   prepared.plans =

@@ -269,7 +269,9 @@ class MACE(Architecture):
         inputs = [scalars] + [hidden.irreps] * (config.n_layers - 1)
         outputs = [hidden.irreps] * (config.n_layers - 1) + [scalars]
         offsets = [even.offset] * (config.n_layers - 1) + [0]
-        self.invariants: Any = nn.ModuleList(Columns(offset, hidden.n_scalars) for offset in offsets)
+        self.invariants: Any = nn.ModuleList(
+            Columns(offset, hidden.n_scalars) for offset in offsets
+        )
         self.layers = nn.ModuleList(
             MACELayer(source, target, config, statistics, embedding, first=n == 0)
             for n, (source, target) in enumerate(zip(inputs, outputs, strict=True))

@@ -20,6 +20,8 @@ VERSION = 1
 Rows = Literal["species", "local", "nodes"]
 Function = Literal["identity", "silu", "tanh", "softplus", "sigmoid", "inverse"]
 
+_DESCRIBED = {"steps": {"forward"}, "outcome_steps": {"outcome", "descriptors"}}
+
 
 class NoPlanError(ValueError):
     """A part of a model has no steps."""
@@ -203,8 +205,21 @@ def plan_text(models: Sequence[Any], root: nn.Module, n_members: int) -> str:
     for model in models:
         plan = Plan(names, n_members)
         try:
+            _check_described(model)
             model.steps(plan)
         except NoPlanError:
             return ""
         plans.append(plan.described())
     return json.dumps({"version": VERSION, "plans": plans})
+
+
+def _check_described(model: Any) -> None:
+    """Refuse classes that do something else than the steps which they inherit."""
+    if not hasattr(model, "steps"):
+        raise NoPlanError(f"{type(model).__name__} has no steps")
+    for module in model.modules():
+        kinds = type(module).__mro__
+        for steps, described in _DESCRIBED.items():
+            own = next((n for n, kind in enumerate(kinds) if steps in vars(kind)), None)
+            if own is not None and any(vars(kind).keys() & described for kind in kinds[:own]):
+                raise NoPlanError(f"{type(module).__name__} inherits {steps} of something else")
