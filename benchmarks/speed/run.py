@@ -13,8 +13,6 @@ OUTPUT/speed.png. Times are medians over steps in which atoms move as in molecul
 import argparse
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,15 +20,15 @@ from typing import Any
 import models  # first: knows where other programs' scripts are
 import systems
 import torch
-from ase import Atoms
 from ase.io import read, write
 from environments import make_environments
 from flops import flops_per_atom
 from plot import plot
 from rich.console import Console
 from rich.table import Table
+from timers import time_in_ase, time_in_lammps
 
-from e3md.bench import machine, seconds_in_lammps
+from e3md.bench import machine
 from e3md.model import build_model
 from e3md.neighbors import neighbor_list
 from e3md.train.initial import InitialModel, load_initial
@@ -52,29 +50,6 @@ def sgemm_peak(threads: int) -> float:
         a @ a
         best = max(best, 2 * 1024**3 / (time.perf_counter() - start) / 1e9)
     return best
-
-
-def environment(threads: int) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
-
-
-def time_in_ase(model: Path, structure: Path, dtype: str, threads: int, steps: int) -> Any:
-    script = str(models.HERE / "time_e3md.py")
-    command = [sys.executable, script, str(model), str(structure), dtype, str(threads), str(steps)]
-    done = subprocess.run(
-        command, env=environment(threads), capture_output=True, text=True, check=True
-    )
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def time_in_lammps(
-    model: Path, structure: Path, dtype: str, threads: int, steps: int, ranks: int
-) -> float:
-    """Seconds per step."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    atoms = read(structure)
-    assert isinstance(atoms, Atoms)
-    return seconds_in_lammps(model, atoms, dtype, ranks, steps)
 
 
 def time_peer(
