@@ -14,7 +14,7 @@ from e3md import ops
 from e3md.model import SchNetConfig
 from e3md.model.convolution import channelwise
 from e3md.model.couplings import coupling_tensors
-from e3md.model.cutoffs import CosineCutoff, MollifierCutoff, PolynomialEnvelope
+from e3md.model.cutoffs import CosineCutoff, MollifierCutoff, PolynomialEnvelope, XPLOREnvelope
 from e3md.model.dense import GAINS, Dense
 from e3md.model.filters import FilterBasis, FilterNetwork
 from e3md.model.gate import Gate
@@ -236,6 +236,16 @@ def test_bessel_basis_is_orthonormal_without_its_envelope() -> None:
     plain = basis(r, torch.zeros_like(r)) / basis.envelope(r)[:, None]
     gram = (plain * r[:, None]).T @ (plain * r[:, None]) * (r[1] - r[0])
     torch.testing.assert_close(gram, torch.eye(6), atol=1e-3, rtol=0)
+
+
+def test_xplor_smoothing_is_that_of_hoomd_blue() -> None:
+    cutoff, on = 5.0, 3.5
+    r = torch.linspace(on, cutoff, 20)
+    formula = (cutoff**2 - r**2) ** 2 * (cutoff**2 + 2 * r**2 - 3 * on**2)
+    smoothing = XPLOREnvelope(cutoff, on)
+    torch.testing.assert_close(smoothing(r), formula / (cutoff**2 - on**2) ** 3, **EXACT)
+    assert (smoothing(torch.tensor([0.1, 2.0, on])) == 1.0).all()
+    assert (smoothing(torch.tensor([cutoff, 6.0])) == 0.0).all()
 
 
 @pytest.mark.parametrize("power", [2, 5, 6])

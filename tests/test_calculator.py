@@ -14,6 +14,7 @@ import pytest
 import torch
 from ase import Atoms, units
 from ase.build import bulk
+from ase.calculators.calculator import Calculator
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from ase.constraints import FixAtoms
 from ase.filters import FrechetCellFilter
@@ -128,6 +129,43 @@ def test_follows_a_change_of_elements(calculator: E3Calculator, make_model: Make
     np.testing.assert_allclose(calculator.get_property("energies", atoms), first[::-1])
     del atoms[0]
     assert calculator.get_property("forces", atoms).shape == (1, 3)
+
+
+def _turn(atoms: Atoms) -> None:
+    atoms.cell[:] = atoms.cell.array @ np.diag([1.0, -1.0, -1.0])
+
+
+CHANGES: dict[str, Callable[[Atoms], object]] = {
+    "nothing": lambda atoms: None,
+    "names": lambda atoms: atoms.info.update(name="new"),
+    "momenta": lambda atoms: atoms.set_momenta(np.ones((len(atoms), 3))),
+    "positions": lambda atoms: atoms.translate(1e-3),
+    "rounding": lambda atoms: atoms.positions.__setitem__((0, 0), 5e-16),
+    "above rounding": lambda atoms: atoms.positions.__setitem__((0, 0), 5e-15),
+    "not a number": lambda atoms: atoms.positions.__setitem__((3, 1), np.nan),
+    "cell": _turn,
+    "cell and positions": lambda atoms: atoms.set_cell(atoms.cell * 1.01, scale_atoms=True),
+    "periodicity": lambda atoms: atoms.set_pbc([True, True, False]),
+    "elements": lambda atoms: atoms.numbers.__setitem__(2, 17),
+    "charges": lambda atoms: atoms.set_initial_charges(np.zeros(len(atoms))),
+    "moments": lambda atoms: atoms.set_initial_magnetic_moments(np.ones(len(atoms))),
+    "fewer atoms": lambda atoms: atoms.__delitem__(4),
+}
+
+
+@pytest.mark.parametrize("ignored", [(), ("positions", "cell")], ids=["", "ignored"])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_sees_the_changes_that_ase_sees(
+    change: Callable[[Atoms], object], ignored: tuple[str, ...], make_model: MakeModel
+) -> None:
+    calculator = E3Calculator(make_model("nequip"))
+    atoms = random_structure(8, seed=3)
+    atoms.positions[0] = 0.0
+    calculator.ignored_changes = set(ignored)
+    calculator.calculate(atoms)
+    change(atoms)
+    of_ase = Calculator.check_state(calculator, atoms)
+    assert sorted(calculator.check_state(atoms)) == sorted(of_ase)
 
 
 def test_deepcopy_is_independent(atoms: Atoms) -> None:

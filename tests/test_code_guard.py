@@ -92,6 +92,18 @@ class CallsUnknown(Energies):
         return _twice(torch.zeros(n_local, dtype=torch.float64)).tril(0)
 
 
+class Chooses(Energies):
+    """What XPLOR smoothing was made of in files of 0.1.0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on = 1.0
+
+    def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor, n_local: int) -> Tensor:
+        energies = torch.zeros(n_local, dtype=torch.float64) / self.on**2
+        return torch.where(energies < self.on, torch.ones_like(energies), energies)
+
+
 HOSTILE = {
     "operator": (Operator, "aten::cumsum"),
     "print": (Prints, "print"),
@@ -147,3 +159,8 @@ def test_lammps_refuses_it_in_the_same_words(make_model: MakeModel, tmp_path: Pa
 def test_committees_pass(arch: str, exact: bool, tmp_path: Path) -> None:
     """Single models of every option do in test_script.py."""
     check_model_file(str(write_committee_alone(tmp_path, arch, 2, exact)))
+
+
+def test_what_earlier_versions_wrote_passes(make_model: MakeModel, tmp_path: Path) -> None:
+    """Architectures do in test_older_files.py."""
+    check_model_file(str(disguised(Chooses(), make_model(), tmp_path / "older.pt")))

@@ -82,6 +82,14 @@ def test_a_cutoff_that_is_not_smooth_keeps_its_network(tmp_path) -> None:
     assert torch.jit.load(str(tmp_path / "m.pt")).n_knots == (0, 0)
 
 
+def test_a_file_with_xplor_smoothing_is_allowed(tmp_path) -> None:
+    config = NequIPConfig(cutoff=4.0, n_layers=1, channels=4, xplor_on=3.0)
+    path = tmp_path / "m.pt"
+    statistics = random_statistics(SPECIES)
+    save_model(build(config), config, statistics, TrainingRecord(), path, exact=True)
+    check_model_file(str(path))
+
+
 def test_a_cutoff_below_every_bond_has_no_tables(tmp_path) -> None:
     config = NequIPConfig(cutoff=0.4, n_layers=1, channels=4)
     statistics, path = random_statistics(SPECIES), tmp_path / "m.pt"

@@ -136,6 +136,14 @@ def test_without_a_volume_the_message_says_what_to_set(
     assert np.isfinite(atoms.get_forces()).all()
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_the_volume_is_the_determinant(scale: float) -> None:
+    for cell in scale * np.random.default_rng(5).normal(size=(20, 3, 3)):
+        assert cell_volume(cell) == pytest.approx(abs(np.linalg.det(cell)), rel=1e-12)
+    for missing in (np.nan, np.inf, 0.0):
+        assert np.isnan(cell_volume(scale * np.diag([1.0, missing, 1.0])))
+
+
 def test_the_advice_works(calculator: E3Calculator) -> None:
     atoms = random_structure(8, seed=24, pbc=False)
     atoms.cell, atoms.calc = None, calculator

@@ -19,7 +19,7 @@ class Model:
     """A model and the program it comes from."""
 
     program: str  # a folder of virtual environments has one of this name
-    size: str  # as the program's script beside this file takes it
+    size: str  # as the program's script among PEERS takes it
     suffix: str
 
 
@@ -30,7 +30,12 @@ MODELS = {
     "nequip_32_l1": Model("nequip", "32,1", ".ckpt"),
     "nequip_64_l2": Model("nequip", "64,2", ".ckpt"),
     "schnet_128": Model("schnetpack", "128", ""),
+    "symmetrix_128x0e": Model("symmetrix", "128x0e", ".model"),
+    "symmetrix_128x0e_128x1o": Model("symmetrix", "128x0e+128x1o", ".model"),
+    "sevennet_0": Model("sevennet", "SevenNet_0__11Jul2024", ".pth"),
+    "sevennet_l3i5": Model("sevennet", "SevenNet_l3i5", ".pth"),
 }
+ANY_SYSTEM = tuple(name for name in MODELS if not name.startswith(("symmetrix", "sevennet")))
 
 
 def peer(model: Model, environments: Path, *arguments: str) -> str:

@@ -1,10 +1,11 @@
-"""Speed of e3md beside mace-torch, nequip and schnetpack, on the same weights.
+"""Speed of e3md beside mace-torch, nequip, schnetpack, symmetrix-xl and sevenn, on the same weights.
 
     python benchmarks/speed/run.py -o OUTPUT --peers ENVIRONMENTS [--make-peers]
         [--systems si512 water1536 ...] [--models mace_64x0e ...] [--threads 1 2]
         [--dtypes float32 float64]
 
-ENVIRONMENTS: a folder of virtual environments mace, nequip, schnetpack; --make-peers installs them.
+ENVIRONMENTS: a folder of virtual environments mace, nequip, schnetpack, symmetrix, sevennet;
+--make-peers installs those that the models need.
 Rows go to OUTPUT/speed.json as they are measured, a table to the terminal, a plot to
 OUTPUT/speed.png. Times are medians over steps in which atoms move as in molecular dynamics.
 """
@@ -12,8 +13,6 @@ OUTPUT/speed.png. Times are medians over steps in which atoms move as in molecul
 import argparse
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,18 +20,18 @@ from typing import Any
 import models  # first: knows where other programs' scripts are
 import systems
 import torch
-from ase import Atoms
 from ase.io import read, write
 from environments import make_environments
 from flops import flops_per_atom
 from plot import plot
 from rich.console import Console
 from rich.table import Table
+from timers import time_in_ase, time_in_lammps
 
-from e3md.bench import machine, seconds_in_lammps
+from e3md.bench import machine
 from e3md.model import build_model
 from e3md.neighbors import neighbor_list
-from e3md.train.initial import load_initial
+from e3md.train.initial import InitialModel, load_initial
 
 COLUMNS = {
     "model": "model", "system": "system", "dtype": "dtype", "threads": "threads",
@@ -53,29 +52,6 @@ def sgemm_peak(threads: int) -> float:
     return best
 
 
-def environment(threads: int) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"}
-
-
-def time_in_ase(model: Path, structure: Path, dtype: str, threads: int, steps: int) -> Any:
-    script = str(models.HERE / "time_e3md.py")
-    command = [sys.executable, script, str(model), str(structure), dtype, str(threads), str(steps)]
-    done = subprocess.run(
-        command, env=environment(threads), capture_output=True, text=True, check=True
-    )
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def time_in_lammps(
-    model: Path, structure: Path, dtype: str, threads: int, steps: int, ranks: int
-) -> float:
-    """Seconds per step."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    atoms = read(structure)
-    assert isinstance(atoms, Atoms)
-    return seconds_in_lammps(model, atoms, dtype, ranks, steps)
-
-
 def time_peer(
     model: models.Model, path: Path, structure: Path, dtype: str, threads: int, steps: int
 ) -> Any:
@@ -84,8 +60,7 @@ def time_peer(
     return json.loads(models.peer(model, args.peers, "time", *arguments).splitlines()[-1])
 
 
-def count_flops(model: Path, n_neighbors: float) -> float:
-    initial = load_initial(model)
+def count_flops(initial: InitialModel, n_neighbors: float) -> float:
     built = build_model(initial.config, initial.statistics, torch.float64)
     return flops_per_atom(built, n_neighbors)
 
@@ -99,13 +74,16 @@ def measure(name: str, system: str, dtype: str, threads: int) -> dict[str, Any]:
         write(structure, systems.make(system))
     atoms = read(structure)
     n, steps = len(atoms), args.steps
-    edges = len(neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, 5.0)[0])
+    initial = load_initial(converted)
+    cutoff = initial.config.cutoff
+    edges = len(neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)[0])
     ours = time_in_ase(converted, structure, dtype, threads, steps)
     lammps = time_in_lammps(converted, structure, dtype, threads, steps, 1)
     row = {
         "model": name, "system": system, "atoms": n, "neighbors": edges / n, "dtype": dtype,
         "threads": threads, "ase": 1e6 * ours["seconds"] / n, "lammps": 1e6 * lammps / n,
-        "peak_mb": ours["peak_mb"], "mflop": count_flops(converted, edges / n) / 1e6,
+        "peak_mb": ours["peak_mb"], "mflop": count_flops(initial, edges / n) / 1e6,
+        "instructions": ours["instructions"],
     }  # fmt: skip
     if args.ranks > 1:
         ranks = time_in_lammps(converted, structure, dtype, threads, steps, args.ranks)
@@ -122,6 +100,7 @@ def measure(name: str, system: str, dtype: str, threads: int) -> dict[str, Any]:
         "peer": 1e6 * theirs["seconds"] / n, "peer_peak_mb": theirs["peak_mb"],
         "ratio": theirs["seconds"] / ours["seconds"],
         "energy_difference": abs(theirs["energy"] - ours["energy"]) / n,
+        "peer_instructions": theirs["instructions"],
     }  # fmt: skip
 
 
@@ -133,6 +112,13 @@ def show(rows: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
+def show_instructions(row: dict[str, Any]) -> None:
+    """Of both sides: what a ratio of times depends on most."""
+    program = models.MODELS[row["model"]].program
+    theirs = row.get("peer_instructions", "not run")
+    console.print(f"e3md: {row['instructions']}; {program}: {theirs}", soft_wrap=True)
+
+
 parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
 )
@@ -141,7 +127,7 @@ parser.add_argument("--peers", type=Path, required=True)
 parser.add_argument("--make-peers", action="store_true")
 parser.add_argument("--no-peers", action="store_true", help="time e3md alone")
 parser.add_argument("--systems", nargs="+", default=["si512"], choices=systems.NAMES)
-parser.add_argument("--models", nargs="+", default=list(models.MODELS), choices=models.MODELS)
+parser.add_argument("--models", nargs="+", default=models.ANY_SYSTEM, choices=models.MODELS)
 parser.add_argument("--threads", nargs="+", type=int, default=[1])
 parser.add_argument("--dtypes", nargs="+", default=["float32"])
 parser.add_argument("--steps", type=int, default=20)
@@ -150,7 +136,7 @@ args = parser.parse_args()
 args.output.mkdir(parents=True, exist_ok=True)
 console = Console(width=170, highlight=False)
 if args.make_peers:
-    make_environments(args.peers)
+    make_environments(args.peers, {models.MODELS[name].program for name in args.models})
 peaks = {threads: sgemm_peak(threads) for threads in args.threads}
 console.print(machine())
 for threads, peak in peaks.items():
@@ -162,6 +148,7 @@ for system in args.systems:
             for threads in args.threads:
                 rows.append(measure(name, system, dtype, threads))
                 show(rows[-1:])
+                show_instructions(rows[-1])
                 record = {"sgemm_gflops": peaks, "rows": rows}
                 (args.output / "speed.json").write_text(json.dumps(record, indent=1))
 console.print("times in µs per atom and step; ratio: peer over e3md, both in ASE")

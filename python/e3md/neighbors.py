@@ -1,5 +1,6 @@
 """Thin face of the C++ neighbor list: arrays for everyone, graphs for training."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -61,11 +62,11 @@ def cell_volume(cell: NDArray[np.float64]) -> float:
     It is what a stress is divided by: dE/dε is defined for slabs and molecules too, as a strain
     moves all atoms, and the cell is the volume that whoever set it has chosen.
     """
-    if not np.isfinite(cell).all():
+    edges = math.prod(math.hypot(*vector) for vector in cell.tolist())
+    if not math.isfinite(edges):
         return float("nan")
-    volume = abs(float(np.linalg.det(cell)))
-    flat = volume <= _FLAT * np.linalg.norm(cell, axis=1).prod()
-    return float("nan") if flat else volume
+    volume = abs(float(np.linalg.det(cell)))  # to the last bit that of Atoms.get_volume
+    return volume if volume > _FLAT * edges else float("nan")
 
 
 def atoms_to_graph(

@@ -32,14 +32,14 @@ class XPLOREnvelope(nn.Module):
 
     def __init__(self, cutoff: float, on: float) -> None:
         super().__init__()
+        self.square, self.width = cutoff**2, cutoff**2 - on**2  # Å²
         self.cutoff = cutoff
         self.on = on
 
     def forward(self, r: Tensor) -> Tensor:
         """r: (n_edges,) Å -> (n_edges,)."""
-        rest, width = self.cutoff**2 - r * r, self.cutoff**2 - self.on**2
-        u = rest * rest * (3.0 * width - 2.0 * rest) / width**3
-        return torch.where(r < self.on, torch.ones_like(r), u) * (r < self.cutoff)
+        x = ((self.square - r * r) / self.width).clamp(0.0, 1.0)
+        return x * x * (3.0 - 2.0 * x)
 
 
 class CosineCutoff(nn.Module):
