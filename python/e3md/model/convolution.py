@@ -59,6 +59,7 @@ class EdgeConvolution(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
         self.complete = columns == list(range(table.n_weights))
         self.splines = splines(padded)
+        self.partial = False  # whether knots are made for some pairs only
 
     def forward(self, h: Tensor, edges: Edges, n_local: int) -> Tensor:
         """Convolve.
@@ -74,7 +75,7 @@ class EdgeConvolution(nn.Module):
         knots = self.splines.knots
         if not torch.jit.is_scripting() and self.jets.shape[1] > 0:
             tables = self._columns(self.jets).unbind(1)
-            knots = all_knots(list(tables), self.splines.table_of_pair)
+            knots = all_knots(list(tables), self.partial)
         if knots.shape[0] > 0:
             return self.splines(h, edges, knots, n_local)
         return ops.edge_conv(
@@ -93,6 +94,7 @@ class EdgeConvolution(nn.Module):
         """Make knots in every call from now on."""
         self.jets = basis.jets
         self.splines.grid, self.splines.table_of_pair = basis.grid, basis.of_pair
+        self.partial = int(basis.of_pair.max()) == basis.jets.shape[1]
 
     def _columns(self, jets: Tensor) -> Tensor:
         """Weights with two derivatives, (3, n_tables, n_rows, n_columns), of those of the basis."""

@@ -110,7 +110,8 @@ class SplineConvolution(nn.Module):
         """
         self.forget()
         self.grid, self.table_of_pair = grid, table_of_pair
-        self.knots = all_knots(tables, table_of_pair).detach()
+        partial = int(table_of_pair.max()) == len(tables)
+        self.knots = all_knots(tables, partial).detach()
 
     def forget(self) -> None:
         """Keep none."""
@@ -155,13 +156,15 @@ def grid_of(r: Tensor) -> Tensor:
     return torch.stack([r[0], (r[-1] - r[0]) / (r.shape[0] - 1)])
 
 
-def all_knots(tables: list[Tensor], table_of_pair: Tensor) -> Tensor:
-    """Tables as the ops take them: (n_tables, n_rows, n_groups, 3, 16), arguments as those of `keep`.
+def all_knots(tables: list[Tensor], partial: bool) -> Tensor:
+    """Tables as the ops take them: (n_tables, n_rows, n_groups, 3, 16).
 
-    Pairs that have none read NaN, in a further table.
+    Args:
+        tables: (3, n_rows, n_columns) each.
+        partial: whether some pairs have none: they read NaN, in a further one.
     """
     knots = [knots_of(table) for table in tables]
-    if int(table_of_pair.max()) == len(knots):
+    if partial:
         knots.append(torch.zeros_like(knots[0]) / 0.0)
     return torch.stack(knots)
 
