@@ -34,6 +34,7 @@ CONFIGS: dict[str, ModelConfig] = {
         first_self_connection=False,
         readout_hidden=(6,),
     ),
+    "nequip-xplor": small_config("nequip", xplor_on=3.1),
     "nequip-no-self-connection": small_config("nequip", self_connection="none"),
     "mace-0e": small_config("mace", hidden_irreps="8x0e", correlation=3),
     "mace-1o": small_config("mace"),

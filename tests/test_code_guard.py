@@ -13,7 +13,7 @@ from committees import write_committee_alone
 from e3md import E3Calculator
 from e3md._core import check_model_file
 from e3md.lammps.runner import LammpsCase, run_lammps
-from e3md.model_file import METADATA_FILE
+from e3md.model_file import BOUND, METADATA_FILE
 
 MakeModel = Callable[..., Path]
 
@@ -126,7 +126,7 @@ def metadata_of(path: Path) -> str:
 def disguised(module: nn.Module, good: Path, path: Path) -> Path:
     """A module with the e3md.json of a good model."""
     text = metadata_of(good)
-    bound = {k: json.loads(text)[k] for k in ("architecture", "cutoff", "species", "n_layers")}
+    bound = {key: json.loads(text)[key] for key in BOUND}
     module.bound = json.dumps(bound)
     torch.jit.save(torch.jit.script(module), str(path), _extra_files={METADATA_FILE: text})
     return path

@@ -86,6 +86,19 @@ def test_checkpoints_of_before_load(name: str) -> None:
         torch.testing.assert_close(tensor, expected[key], msg=key)
 
 
+def test_weights_of_densities_of_before_load() -> None:
+    model = build(CONFIGS["mace-density"])
+    weights = {
+        name.replace(".density.network.weights.", ".density.weights."): tensor + 1.0
+        for name, tensor in model.state_dict().items()
+    }
+    assert sum(".density.weights." in name for name in weights) == 2
+    model.load_state_dict(weights)
+    for layer, network in enumerate(model.layers):
+        read = network.density.network.weights[0]
+        assert read.equal(weights[f"layers.{layer}.density.weights.0"])
+
+
 def test_weights_of_another_model_are_not_taken() -> None:
     model = build(CONFIGS["nequip-l1"])
     other = build_model(

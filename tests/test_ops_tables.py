@@ -269,6 +269,15 @@ def test_a_grid_without_steps_is_refused(knot: tuple[float, float]) -> None:
     )
 
 
+@pytest.mark.parametrize("doubled", [0, -1, 2.5, 40, math.inf, math.nan])
+def test_a_doubled_knot_lies_between_others(doubled: float) -> None:
+    op = radial("nequip-xplor", 1, "first")
+    grid, n_rows = op.arguments["grid"], op.arguments["knots"].shape[1]
+    wrong = torch.tensor([float(grid[0]), float(grid[1]), doubled], dtype=torch.float64)
+    words = f"grid[2] is {doubled:g}, expected which knot is stored twice, 1 to {n_rows - 3}"
+    assert words in refusal(op, grid=wrong)
+
+
 def test_a_table_that_no_pair_has_is_named() -> None:
     op = radial("nequip-l2-both", 1, "first")
     chosen = with_entry(op.arguments["table_of_pair"], 1, 0, 9)

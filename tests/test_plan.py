@@ -102,7 +102,8 @@ def damaged(text: str, seed: int) -> str:
     """One value of a plan replaced by another one, or gone."""
     rng = random.Random(seed)
     plan = json.loads(text)
-    at = rng.choice(plan["plans"][0]["steps"] + plan["plans"][0]["registers"] + plan["plans"])
+    one = plan["choices"][0]["plans"][0]
+    at = rng.choice(one["steps"] + one["registers"] + [one, plan["choices"][0]])
     while True:
         keys = list(at) if isinstance(at, dict) else list(range(len(at)))
         key = rng.choice(keys)

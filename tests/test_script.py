@@ -71,17 +71,6 @@ def test_exact_files_have_no_knots_whatever_was_written_before(tmp_path) -> None
         assert (torch.jit.load(str(path)).n_knots == (0, 0)) == exact
 
 
-def test_a_cutoff_that_is_not_smooth_keeps_its_network(tmp_path) -> None:
-    config = NequIPConfig(cutoff=4.0, n_layers=1, channels=4, xplor_on=3.0)
-    model = build(config, torch.float64)
-    remark = save_model(
-        model, config, random_statistics(SPECIES), TrainingRecord(), tmp_path / "m.pt"
-    )
-    assert "no tables" in remark
-    assert "of the largest force off" in remark
-    assert torch.jit.load(str(tmp_path / "m.pt")).n_knots == (0, 0)
-
-
 def test_a_file_with_xplor_smoothing_is_allowed(tmp_path) -> None:
     config = NequIPConfig(cutoff=4.0, n_layers=1, channels=4, xplor_on=3.0)
     path = tmp_path / "m.pt"

@@ -35,6 +35,16 @@ VARIANTS = {
     "mace, repulsion": ("mace", {"zbl": True}),
     "mace, three layers": ("mace", {"n_layers": 3, "interaction": "agnostic"}),
     "mace, scalars": ("mace", {"hidden_irreps": "20x0e", "correlation": 2}),
+    "mace, densities": (
+        "mace",
+        {
+            "first_interaction": "density",
+            "interaction": "density_residual",
+            "correlation": 1,
+            "distance_transform": "agnesi",
+        },
+    ),
+    "nequip, XPLOR": ("nequip", {"xplor_on": 3.1}),
     "schnet": ("schnet", {"filter_channels": 12}),
 }
 

@@ -258,6 +258,21 @@ std::unique_ptr<Plan> read_plan(const nlohmann::json& text, const Context& conte
   return std::make_unique<PlanOf<T>>(std::move(sequence), text["steps"].size());
 }
 
+/// The plans of the first choice whose needs the model meets.
+const nlohmann::json& choose(const nlohmann::json& text, const Tensors& tensors) {
+  const auto is_filled = [&](const nlohmann::json& name) {
+    const at::Tensor found = name.is_string() ? tensors(name.get<std::string>()) : at::Tensor();
+    return found.defined() && found.numel() > 0;
+  };
+  if (text.contains("choices") && text["choices"].is_array())
+    for (const nlohmann::json& choice : text["choices"])
+      if (choice.is_object() && choice.contains("needs") && choice["needs"].is_array() &&
+          choice.contains("plans") && choice["plans"].is_array() &&
+          std::all_of(choice["needs"].begin(), choice["needs"].end(), is_filled))
+        return choice["plans"];
+  throw std::runtime_error("its plan has no choice for it");
+}
+
 }  // namespace
 
 bool is_known(const nlohmann::json& text) {
@@ -269,10 +284,8 @@ bool is_known(const nlohmann::json& text) {
 std::vector<std::unique_ptr<Plan>> read_plans(const nlohmann::json& text, const Tensors& tensors,
                                               bool single, int64_t n_species,
                                               const std::vector<int64_t>& in_use) {
-  if (!text.contains("plans") || !text["plans"].is_array())
-    throw std::runtime_error("its plan has no list of plans");
   std::vector<std::unique_ptr<Plan>> plans;
-  for (const nlohmann::json& one : text["plans"]) {
+  for (const nlohmann::json& one : choose(text, tensors)) {
     Context context;
     context.tensors = tensors;
     context.n_species = n_species;

@@ -134,9 +134,11 @@ void check_model_file(const std::string& path) {
 }
 
 void prepare(torch::jit::Module& module, const Metadata& metadata, torch::Device device,
-             torch::ScalarType dtype) {
+             torch::ScalarType dtype, const std::optional<std::vector<int64_t>>& species) {
   try {
     module.eval();
+    if (const auto use = module.find_method("use"); use && species)
+      (*use)({torch::tensor(*species, torch::kLong)});
     if (const auto tabulate = module.find_method("tabulate")) {
       cast(module, torch::kDouble);
       const torch::AutoGradMode with_gradients(true);

@@ -1,7 +1,9 @@
 #pragma once
 #include <torch/script.h>
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "e3md/archive.h"
 #include "e3md/metadata.h"
@@ -21,7 +23,12 @@ torch::jit::Module read_module(const Archive& archive, const Metadata& metadata)
 
 /// Makes a module ready for inference. Parameters need no gradients; all floating tensors are cast
 /// to `dtype`, except reference energies, scale, shift and coupling coefficients.
+/// species: indices of those in use, for which alone tables are made: whoever evaluates a pair of
+/// others gets NaN. None: all. Older files have tables of all. To add species, prepare a module
+/// that was read again: tables are made of weights as the file has them, not as a run has cast
+/// them.
 void prepare(torch::jit::Module& module, const Metadata& metadata, torch::Device device,
-             torch::ScalarType dtype);
+             torch::ScalarType dtype,
+             const std::optional<std::vector<int64_t>>& species = std::nullopt);
 
 }  // namespace e3md

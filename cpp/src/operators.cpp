@@ -152,11 +152,13 @@ class Checker {
     return value->node()->kind() == c10::aten::size && is_attribute(value->node()->input(0));
   }
 
-  /// An attribute, an argument, or the numbers of a tensor as a list: not one written in the code.
+  /// An attribute, an argument, or the numbers or rows of a tensor as a list: not one written in
+  /// the code.
   bool is_list(const Value* value) const {
     const Node* node = value->node();
     return is_attribute(value) || node->kind() == c10::prim::Param ||
-           node->kind() == c10::prim::tolist || is_collected(value);
+           node->kind() == c10::prim::tolist || node->kind() == c10::aten::unbind ||
+           is_collected(value);
   }
 
   /// A list that begins empty and to which this block itself, no loop, appends.

@@ -99,7 +99,10 @@ std::shared_ptr<Prepared> Preparation::prepare_for(std::vector<int64_t> species)
   const bool all = species.size() == metadata_.species.size();
   prepared->species = std::move(species);
   prepared->module = all ? source_ : source_.deepcopy();
-  prepare(prepared->module, metadata_, device_, dtype_);
+  if (all)
+    prepare(prepared->module, metadata_, device_, dtype_);
+  else
+    prepare(prepared->module, metadata_, device_, dtype_, prepared->species);
   prepared->members = members_of(prepared->module, metadata_);
   prepared->together = prepared->module.find_method("member_energies");
   std::string why_not = "it was asked for";

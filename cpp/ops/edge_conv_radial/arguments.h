@@ -106,7 +106,8 @@ struct PreparedRadial {
                      tables.n_knots(),
                      tables.values.size(2),
                      T(tables.first),
-                     T(1 / tables.spacing)};
+                     T(1 / tables.spacing),
+                     tables.doubled};
     problem.harmonics = harmonics.data();
     problem.n_harmonics = static_cast<int64_t>(harmonics.size());
     problem.solid = a.solid;

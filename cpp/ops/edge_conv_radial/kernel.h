@@ -21,14 +21,19 @@ struct HarmonicTerm {
   T value;
 };
 
-/// Radial weights between knots at first + k * spacing, k < n_knots; beyond them the outermost
-/// polynomials go on.
+/// No knot of a table is stored twice.
+inline constexpr int64_t kNoKnot = INT64_MAX;
+
+/// Radial weights between knots at first + k * spacing; beyond them the outermost polynomials go
+/// on. Where the second derivative jumps, knot `doubled` is stored twice, in rows `doubled` and
+/// `doubled + 1`: with derivatives from the left and from the right.
 template <class T>
 struct SplineTable {
-  const T* values;               ///< (n_tables, n_knots, n_groups, kTableValues, kTableGroup)
-  const int64_t* table_of_pair;  ///< (n_types, n_types) table of receiver and neighbor
-  int64_t n_types, n_knots, n_groups;
+  const T* values;                     ///< (n_tables, n_knots, n_groups, kTableValues, kTableGroup)
+  const int64_t* table_of_pair;        ///< (n_types, n_types) table of receiver and neighbor
+  int64_t n_types, n_knots, n_groups;  ///< n_knots: of rows, the doubled one counted twice
   T first, inverse_spacing;
+  int64_t doubled = kNoKnot;
 };
 
 template <class T>

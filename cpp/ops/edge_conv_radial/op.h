@@ -5,6 +5,7 @@
 
 #include "common/path_table.h"
 #include "common/table.h"
+#include "edge_conv_radial/kernel.h"
 
 namespace e3md {
 
@@ -21,7 +22,8 @@ struct HarmonicRow {
 struct RadialTables {
   at::Tensor values;  ///< (n_tables, n_knots, n_groups, 3, 16): f, h f', h² f'' of each weight
   at::Tensor table_of_pair;      ///< (n_types, n_types) int64: table of receiver and neighbor
-  double first, spacing;         ///< Å, from (2) float64: the first knot and h
+  double first, spacing;         ///< Å: the first knot and h, of `grid` (2) or (3) float64
+  int64_t doubled;               ///< third of `grid`: the knot in two rows; kNoKnot without it
   Table<HarmonicRow> harmonics;  ///< a row is complete before another is made of it
   at::Tensor harmonic_value;     ///< (n) float64
   at::Tensor paths, cg_index, cg_value;  ///< as edge_conv's; weight_offset counts table columns

@@ -38,12 +38,13 @@ Tensor hermite(const Tensor& t) {
 Tensor radial_weights(const Tensor& r, const Tensor& types, const Tensor& edge_index,
                       const RadialTables& tables) {
   const Tensor u = (r - tables.first) / tables.spacing;
-  const Tensor k = u.detach().floor().clamp(0, tables.n_knots() - 2).to(at::kLong);
+  const bool doubled = tables.doubled != kernels::kNoKnot;
+  const Tensor k = u.detach().floor().clamp(0, tables.n_knots() - 2 - doubled).to(at::kLong);
   const Tensor i = types.index_select(0, edge_index[0]), j = types.index_select(0, edge_index[1]);
   const Tensor row =
       tables.table_of_pair.flatten().to(r.device()).index_select(0, i * tables.n_types() + j) *
           tables.n_knots() +
-      k;
+      k + k.ge(tables.doubled).to(at::kLong);
   const Tensor knots = tables.values.flatten(0, 1);  // (tables * knots, groups, 3, 16)
   const Tensor around = at::cat({knots.index_select(0, row), knots.index_select(0, row + 1)}, 2);
   const Tensor basis = hermite(u - k.to(u.scalar_type()));

@@ -88,15 +88,16 @@ void locate(const RadialProblem<T>& p, int64_t receiver, int64_t begin, RadialBl
   const SplineTable<T>& table = p.table;
   const int64_t* table_of_pair = table.table_of_pair + p.types[receiver] * table.n_types;
   block.row = table.n_groups * kTableValues * kTableGroup;
+  const int64_t last = table.n_knots - 2 - (table.doubled != kNoKnot);
   T t[kBlock];
   for (int b = 0; b < kBlock; ++b) {
     const int64_t j = p.neighbor[begin + (b < block.n ? b : 0)];
     const T u = (s.r[b] - table.first) * table.inverse_spacing;
-    const int64_t last =
-        table.n_knots - 2;  // compared before the cast, which u may be too large for
+    // compared before the cast, which u may be too large for
     const int64_t k = !(u > 0) ? 0 : u < static_cast<T>(last) ? static_cast<int64_t>(u) : last;
     block.in[b] = p.in + j * p.dim_in;
-    block.knot[b] = table.values + (table_of_pair[p.types[j]] * table.n_knots + k) * block.row;
+    const int64_t row = k + (k >= table.doubled);
+    block.knot[b] = table.values + (table_of_pair[p.types[j]] * table.n_knots + row) * block.row;
     t[b] = u - static_cast<T>(k);
   }
   hermite(t, table.inverse_spacing, s.basis, s.slope);

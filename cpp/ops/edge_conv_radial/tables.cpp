@@ -43,7 +43,7 @@ at::Tensor checked_choice(const at::Tensor& table_of_pair, int64_t n_tables) {
 }
 
 double checked_knot(const at::Tensor& grid, int64_t which) {
-  const at::Tensor numbers = host_numbers(kOp, "grid", grid, 2);
+  const at::Tensor numbers = host_numbers(kOp, "grid", grid, grid.numel() == 3 ? 3 : 2);
   const double* knot = numbers.const_data_ptr<double>();
   TORCH_CHECK(std::isfinite(knot[0]) && std::isfinite(knot[1]) && knot[1] >= kMinSpacing, kOp,
               ": grid is (", knot[0], ", ", knot[1],
@@ -51,6 +51,15 @@ double checked_knot(const at::Tensor& grid, int64_t which) {
               "of at least ",
               kMinSpacing, " Å");
   return knot[which];
+}
+
+/// Of n_rows; there is a polynomial on either side of a knot that is stored twice.
+int64_t checked_doubled(const at::Tensor& grid, int64_t n_rows) {
+  if (grid.numel() != 3) return kernels::kNoKnot;
+  const double knot = checked_knot(grid, 2);
+  TORCH_CHECK(knot >= 1 && knot <= double(n_rows - 3) && knot == std::floor(knot), kOp,
+              ": grid[2] is ", knot, ", expected which knot is stored twice, 1 to ", n_rows - 3);
+  return static_cast<int64_t>(knot);
 }
 
 /// How many harmonics the recursion makes: every row once, of rows that are complete.
@@ -80,6 +89,7 @@ RadialTables::RadialTables(at::TensorList tables)
       table_of_pair(checked_choice(one_of(tables, 1), values.size(0))),
       first(checked_knot(one_of(tables, 2), 0)),
       spacing(checked_knot(one_of(tables, 2), 1)),
+      doubled(checked_doubled(one_of(tables, 2), values.size(1))),
       harmonics(kOp, "harmonic_index", one_of(tables, 3)),
       harmonic_value(host_numbers(kOp, "harmonic_value", one_of(tables, 4), harmonics.size())),
       paths(one_of(tables, 5)),

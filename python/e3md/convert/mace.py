@@ -141,10 +141,10 @@ def _layer_weights(
     weights = {f"linear_up.blocks.{k}.weight": block for k, block in enumerate(up)}
     weights |= _radial_weights(neutral, layer, f"{n}.radial", len(config.radial_hidden))
     if layer.density is not None:
-        weights["density.weights.0"] = neutral.take(f"{n}.density.0")
+        weights["density.network.weights.0"] = neutral.take(f"{n}.density.0")
     # the prefactor of the basis is e3md's, but rounded to float32 in files in float32
     rounding = neutral.take("bessel.prefactor") / math.sqrt(2.0 / config.cutoff)
-    for name in {"convolution.network.weights.0", "density.weights.0"} & weights.keys():
+    for name in {"convolution.network.weights.0", "density.network.weights.0"} & weights.keys():
         weights[name] = weights[name] * rounding
     mid = Layout(layer.irreps_mid)
     columns = neutral.take(f"{n}.linear").view(-1, channels).split([b.channels for b in mid.blocks])

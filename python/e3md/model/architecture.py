@@ -9,15 +9,19 @@ from torch import Tensor, nn
 
 from e3md.data.statistics import Statistics
 from e3md.model.convolution import EdgeConvolution
-from e3md.model.cutoffs import XPLOREnvelope
 from e3md.model.embedding import EdgeEmbedding, SpeciesEmbedding
 from e3md.model.plan import NoPlanError, Plan, Value
 from e3md.model.reference import ReferenceEnergy
+from e3md.model.splines import KnownBasis
 from e3md.model.stacking import stack_parts
 from e3md.model.zbl import ZBL
 
 SPACING = 0.05  # Å between the knots of training: forces to 1e-6 of the largest
-RADIAL_NETWORKS = (".radial_network.", ".filters.")  # of layers in 0.1.0
+RENAMED = {  # parts of names since 0.1.0
+    ".radial_network.": ".convolution.network.",
+    ".filters.": ".convolution.network.",
+    ".density.weights.": ".density.network.weights.",
+}
 
 
 class Reach(NamedTuple):
@@ -33,13 +37,9 @@ class InteractionLayer(nn.Module):
     if TYPE_CHECKING:  # TorchScript takes no annotation of a module
         convolution: EdgeConvolution
 
-    def tabulate(self, r: Tensor, jets: Tensor, species: Tensor) -> None:
-        """Keep knots at r, see EdgeConvolution.tabulate; species: (n_species, channels) embedded."""
-        self.convolution.tabulate(r, jets)
-
-    def table_sizes(self) -> tuple[int, int]:
-        """Number of the tables of the layer, and of their columns."""
-        return self.convolution.splines.n_tables, len(self.convolution.columns)
+    def tabulate(self, basis: KnownBasis, species: Tensor) -> None:
+        """Keep knots, see EdgeConvolution.tabulate; species: (n_species, channels) embedded."""
+        self.convolution.tabulate(basis)
 
     def steps(self, plan: Plan, h: Value) -> Value:
         """What `forward` does, as steps of a plan."""
@@ -57,6 +57,7 @@ class Architecture(nn.Module):
       local atoms; types (n_nodes,) int64, edge_index (2, n_edges) int64 sorted by receiver,
       edge_vec (n_edges, 3) in the dtype of the network, Å. Nodes beyond n_local are ghosts.
     - `descriptors(...)` with the same arguments: (n_local, n_features) invariants.
+    - `use(types)`: tables are made of these species only.
     - `tabulate(single)`: from now on convolutions read knots, if there are to be any (`n_knots`).
     - `exchange_width`: the largest number of features `ghost_exchange` moves per atom.
 
@@ -64,7 +65,7 @@ class Architecture(nn.Module):
     """
 
     n_knots: tuple[int, int]  # in float32 and float64; 0: networks are asked for every edge
-    reads_basis: bool  # beside the networks of the convolutions
+    reads_basis: bool  # also where convolutions learn at knots
     if TYPE_CHECKING:  # TorchScript takes no annotation of a module
         layers: Any
         readout: Any
@@ -120,34 +121,43 @@ class Architecture(nn.Module):
         return self.readout.steps(plan, h)
 
     @torch.jit.export
+    def use(self, types: Tensor) -> None:
+        """Tables that are made from now on are those of these species; types: (n,) int64.
+
+        Who then evaluates another pair gets NaN. All species are in use at first.
+        """
+        self.edge_embedding.use(types)
+
+    @torch.jit.export
     def tabulate(self, single: bool) -> None:
         """Keep knots for a run in float32, or else float64; the module must be float64 now."""
         n_knots = self.n_knots[0] if single else self.n_knots[1]
         if n_knots > 0:
-            r = self.edge_embedding.knots(self.edge_embedding.first_knot, n_knots)
-            jets = self.edge_embedding.jets(r)
-            every = torch.arange(self.edge_embedding.n_species, device=r.device)
+            knots = self.edge_embedding.knots(self.edge_embedding.first_knot, n_knots)
+            basis = self.edge_embedding.known(knots)
+            every = torch.arange(self.edge_embedding.n_species, device=knots.r.device)
             for layer in self.layers:
-                layer.tabulate(r, jets, self.species_embedding(every))
-            self.edge_embedding.give_only(self.reads_basis)
+                layer.tabulate(basis, self.species_embedding(every))
+            self.edge_embedding.give_only(False)
 
     def learn(self, reach: Reach) -> None:
         """From now on ask radial networks at knots only: faster to differentiate twice.
 
         A batch has thousands of edges, which all ask the same functions of the distance. Energies
         differ from those of the networks by the error of the splines. A loss on forces must be
-        differentiated with `backward(inputs=parameters)`. A model with XPLOR smoothing, which no
-        spline follows, stays as it is.
+        differentiated with `backward(inputs=parameters)`. A model with breaks at several distances,
+        which no knots follow, stays as it is.
         """
-        if any(isinstance(module, XPLOREnvelope) for module in self.edge_embedding.modules()):
-            return
         exact = copy.deepcopy(self.edge_embedding).double()
+        if len(exact.breaks) > 1:
+            return
         first = 0.9 * min(reach.shortest, reach.cutoff)
-        r = exact.knots(first, math.ceil((reach.cutoff - first) / SPACING) + 1)
+        knots = exact.knots(first, math.ceil((reach.cutoff - first) / SPACING) + 1)
         with torch.enable_grad():
-            jets = exact.jets(r).to(self.species_embedding.weight.dtype)
+            basis = exact.known(knots)
+        jets = basis.jets.to(self.species_embedding.weight.dtype)
         for layer in self.layers:
-            layer.convolution.learn(r, jets)
+            layer.convolution.learn(basis._replace(jets=jets))
         self.edge_embedding.give_only(self.reads_basis)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
@@ -165,7 +175,7 @@ def named_as_today(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights of a file or checkpoint that may be of 0.1.0."""
     found = {}
     for name, tensor in weights.items():
-        for before in RADIAL_NETWORKS:
-            name = name.replace(before, ".convolution.network.")
+        for before, now in RENAMED.items():
+            name = name.replace(before, now)
         found[name] = tensor
     return found

@@ -41,6 +41,12 @@ class Committee(nn.Module):
         return torch.cat(found, dim=1)
 
     @torch.jit.export
+    def use(self, types: Tensor) -> None:
+        """As that of each member."""
+        for member in self.members:
+            member.use(types)
+
+    @torch.jit.export
     def tabulate(self, single: bool) -> None:
         """As that of each member."""
         for member in self.members:
@@ -69,6 +75,12 @@ class StackedCommittee(Committee):
         members one by one, else that of their sum.
         """
         return self.stacked(types, edge_index, edge_vec, n_local)
+
+    @torch.jit.export
+    def use(self, types: Tensor) -> None:
+        for member in self.members:
+            member.use(types)
+        self.stacked.use(types)
 
     @torch.jit.export
     def tabulate(self, single: bool) -> None:

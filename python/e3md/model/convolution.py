@@ -22,7 +22,7 @@ from e3md.model.alike import check_alike
 from e3md.model.layout import Layout
 from e3md.model.path_table import Path, PathTable, terms_of
 from e3md.model.plan import Plan, Value
-from e3md.model.splines import SplineConvolution, grid_of, knots_of
+from e3md.model.splines import KnownBasis, SplineConvolution, all_knots
 from e3md.model.stacking import stack
 
 
@@ -54,12 +54,13 @@ class EdgeConvolution(nn.Module):
         tensors = {
             **dict(zip(("paths", "cg_index", "cg_value"), table.tensors(), strict=True)),
             "columns": torch.tensor(columns),
-            "jets": torch.zeros(3, 0, 0),
+            "jets": torch.zeros(3, 0, 0, 0),
         }
         for name, tensor in tensors.items():
             self.register_buffer(name, tensor, persistent=False)
         self.complete = columns == list(range(table.n_weights))
         self.splines = splines(padded)
+        self.partial = False  # whether knots are made for some pairs only
 
     def forward(self, h: Tensor, edges: Edges, n_local: int) -> Tensor:
         """Convolve.
@@ -74,7 +75,8 @@ class EdgeConvolution(nn.Module):
         """
         knots = self.splines.knots
         if not torch.jit.is_scripting() and self.jets.shape[1] > 0:
-            knots = knots_of(self._columns(self.jets))
+            tables = self._columns(self.jets).unbind(1)
+            knots = all_knots(list(tables), self.partial)
         if knots.shape[0] > 0:
             return self.splines(h, edges, knots, n_local)
         return ops.edge_conv(
@@ -85,22 +87,26 @@ class EdgeConvolution(nn.Module):
     def steps(self, plan: Plan, x: Value) -> Value:
         return self.splines.steps(plan, plan.nodes(x))
 
-    def tabulate(self, r: Tensor, jets: Tensor) -> None:
-        """Keep knots at r: (n_knots,) Å; jets: of the radial basis, see EdgeEmbedding.jets."""
-        self.splines.keep(r, self._columns(jets))
+    def tabulate(self, basis: KnownBasis) -> None:
+        """Keep knots."""
+        tables: list[Tensor] = []
+        for jets in basis.jets.unbind(1):  # one by one, to the same bits whatever the others
+            tables.append(self._columns(jets.unsqueeze(1)).squeeze(1))
+        self.splines.keep(basis.grid, tables, basis.of_pair)
 
-    def learn(self, r: Tensor, jets: Tensor) -> None:
-        """Make knots at r in every call from now on; arguments as those of `tabulate`."""
-        self.jets = jets
-        self.splines.grid = grid_of(r)
+    def learn(self, basis: KnownBasis) -> None:
+        """Make knots in every call from now on."""
+        self.jets = basis.jets
+        self.splines.grid, self.splines.table_of_pair = basis.grid, basis.of_pair
+        self.partial = int(basis.of_pair.max()) == basis.jets.shape[1]
 
     def _columns(self, jets: Tensor) -> Tensor:
-        """Weights with two derivatives, (3, n_tables, n_knots, n_columns)."""
-        weights = self.network.jets(jets)
+        """Weights with two derivatives, (3, n_tables, n_rows, n_columns), of those of the basis."""
+        weights = self.network.jets(jets.flatten(1, 2))
         if not self.complete:
             padded = torch.nn.functional.pad(weights, (0, 1))
             weights = padded.index_select(2, self.columns)
-        return weights.unflatten(1, (self.splines.n_tables, -1))
+        return weights.unflatten(1, (jets.shape[1], jets.shape[2]))
 
     @staticmethod
     def stacked(members: Sequence["EdgeConvolution"]) -> "EdgeConvolution":

@@ -27,7 +27,8 @@ class PolynomialEnvelope(nn.Module):
 class XPLOREnvelope(nn.Module):
     """1 up to `on`, then (r_c² − r²)²(r_c² + 2r² − 3r_on²)/(r_c² − r_on²)³; u and u' zero at r_c.
 
-    The XPLOR smoothing of HOOMD-blue. Its second derivative jumps at both ends.
+    The XPLOR smoothing of HOOMD-blue. Its second derivative jumps at both ends; `breaks` are those
+    before the cutoff.
     """
 
     def __init__(self, cutoff: float, on: float) -> None:
@@ -35,6 +36,7 @@ class XPLOREnvelope(nn.Module):
         self.square, self.width = cutoff**2, cutoff**2 - on**2  # Å²
         self.cutoff = cutoff
         self.on = on
+        self.breaks = [on]
 
     def forward(self, r: Tensor) -> Tensor:
         """r: (n_edges,) Å -> (n_edges,)."""

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -12,17 +12,28 @@ from e3md.model.alike import check_alike
 from e3md.model.harmonics import SphericalHarmonics
 from e3md.model.path_table import PathTable
 from e3md.model.plan import Plan, Value
-from e3md.model.splines import FIRST_KNOT, LAST_KNOT, SplineConvolution, derivative, grid_of
+from e3md.model.splines import (
+    FIRST_KNOT,
+    LAST_KNOT,
+    Knots,
+    KnownBasis,
+    SplineConvolution,
+    derivative,
+    make_knots,
+)
 
 
 class EdgeEmbedding(nn.Module):
     """Distance basis and spherical harmonics of every edge, or those of them that somebody reads.
 
     `radial(r, pair)` gives the basis, (n_edges, n_basis); pair = t_i · n_species + t_j. A basis with
-    the attribute `of_pairs` differs between pairs of species.
+    the attribute `of_pairs` differs between pairs of species: its `functions()` are (n_pairs,) int64,
+    equal where the functions are. `breaks` of a basis are distances where second derivatives jump.
     """
 
-    pairs: Tensor
+    of_pairs: Final[bool]
+    pairs: Tensor  # of species in use
+    breaks: list[float]
 
     def __init__(
         self, radial: nn.Module, cutoff: float, l_max: int, n_species: int, solid: bool = False
@@ -31,12 +42,12 @@ class EdgeEmbedding(nn.Module):
         super().__init__()
         self.solid = solid
         self.first_knot, self.last_knot = FIRST_KNOT, cutoff * LAST_KNOT
-        self.radial = radial
+        self.radial: Any = radial
         self.harmonics = SphericalHarmonics(l_max)
         self.n_species = n_species
         self.of_pairs = hasattr(radial, "of_pairs")
-        n_pairs = n_species**2 if self.of_pairs else 1
-        self.register_buffer("pairs", torch.arange(n_pairs), persistent=False)  # with an own basis
+        self.breaks: list[float] = getattr(radial, "breaks", [])
+        self.register_buffer("pairs", torch.arange(n_species**2), persistent=False)
         self.gives_radial = self.gives_harmonics = True
 
     def forward(self, types: Tensor, edge_index: Tensor, edge_vec: Tensor) -> Edges:
@@ -55,34 +66,42 @@ class EdgeEmbedding(nn.Module):
         """From now on no harmonics, and the basis only if asked for: convolutions read knots."""
         self.gives_radial, self.gives_harmonics = radial, False
 
-    def knots(self, first: float, n: int) -> Tensor:
-        """n equidistant distances up to the cutoff, (n,) float64 Å, that `jets` can differentiate."""
-        r = torch.linspace(first, self.last_knot, n, dtype=torch.float64, device=self.pairs.device)
-        return r.requires_grad_()
+    def use(self, types: Tensor) -> None:
+        """Only pairs of these species are known at knots from now on; types: (n,) int64."""
+        species = torch._unique2(types)[0]
+        self.pairs = (species[:, None] * self.n_species + species).flatten()
 
-    def jets(self, r: Tensor) -> Tensor:
-        """The basis at knots, with derivatives per spacing: f, h f′, h² f″.
+    def knots(self, first: float, n: int) -> Knots:
+        """About n knots from `first` to the cutoff."""
+        return make_knots(first, self.last_knot, n, self.breaks, self.pairs.device)
 
-        r: (n_knots,), as `knots` makes them -> (3, n_tables · n_knots, n_basis).
-        """
-        spacing = grid_of(r)[1]
-        tables: list[Tensor] = []
-        for n in range(self.pairs.shape[0]):
-            f = self.radial(r, self.pairs[n].expand(r.shape[0]))
+    def known(self, knots: Knots) -> KnownBasis:
+        """The basis at knots, for the pairs of species in use."""
+        function = torch.zeros_like(self.pairs)
+        if self.of_pairs:
+            function = self.radial.functions().index_select(0, self.pairs)
+        found, number, _ = torch._unique2(function, sorted=True, return_inverse=True)
+        n, n_functions = self.n_species, found.shape[0]
+        none = self.pairs.new_zeros(n * n) + n_functions
+        of_pair = none.scatter(0, self.pairs, number).view(n, n)
+        examples = torch.zeros_like(found).scatter(0, number, self.pairs)
+        return KnownBasis(knots.grid, self._jets(knots, examples), of_pair)
+
+    def _jets(self, knots: Knots, pairs: Tensor) -> Tensor:
+        """The basis of each pair, (3, n_pairs, n_rows, n_basis): f, h f′, h² f″, h the spacing."""
+        r, spacing = knots.r.detach().requires_grad_(), knots.grid[1]
+        functions: list[Tensor] = []
+        for pair in pairs.unbind():
+            f = self.radial(r, pair.expand(r.shape[0]))
             slope = derivative(f, r)
             curvature = derivative(slope, r)
             jets = torch.stack([f, spacing * slope, spacing * spacing * curvature])
-            tables.append(jets.detach())
-        return torch.cat(tables, dim=1)
+            functions.append(jets.detach())
+        return torch.stack(functions, dim=1)
 
-    def splines(self, table: PathTable, by_neighbor: bool = False) -> SplineConvolution:
-        """A convolution with these harmonics; by_neighbor: weights of a neighbor's species at least."""
-        n, neighbor = self.n_species, torch.arange(self.n_species)
-        of_pair = torch.zeros(n, n, dtype=torch.int64)
-        if self.of_pairs:
-            of_pair = torch.arange(n**2).view(n, n)
-        elif by_neighbor:
-            of_pair = neighbor.expand(n, n).contiguous()
+    def splines(self, table: PathTable) -> SplineConvolution:
+        """A convolution with these harmonics."""
+        of_pair = torch.zeros(self.n_species, self.n_species, dtype=torch.int64)
         return SplineConvolution(table, self.solid, self.harmonics.terms(), of_pair)
 
     @staticmethod
@@ -98,13 +117,22 @@ class StackedBasis(nn.Module):
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.members = nn.ModuleList(members)
+        self.members: Any = nn.ModuleList(members)
 
     def forward(self, r: Tensor, pair: Tensor) -> Tensor:
         parts: list[Tensor] = []
         for member in self.members:
             parts.append(member(r, pair))
         return torch.cat(parts, dim=1)
+
+    def functions(self) -> Tensor:
+        """Of pairs: equal where every member's are."""
+        found = torch.zeros(1, dtype=torch.int64)
+        for n, member in enumerate(self.members):
+            own = member.functions()
+            both = own if n == 0 else found * own.shape[0] + own
+            found = torch._unique2(both, sorted=True, return_inverse=True)[1]
+        return found
 
 
 class SpeciesEmbedding(nn.Module):

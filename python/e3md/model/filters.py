@@ -33,6 +33,7 @@ class FilterBasis(nn.Module):
                 self.envelope = CosineCutoff(config.cutoff)
             case "mollifier":
                 self.envelope = MollifierCutoff(config.cutoff)
+        self.breaks: list[float] = getattr(self.envelope, "breaks", [])
 
     def forward(self, r: Tensor, pair: Tensor) -> Tensor:
         """r: (n_edges,) Å; pair: as in EdgeEmbedding, not used -> (n_edges, n_basis + 1)."""

@@ -16,16 +16,19 @@ from e3md.model.architecture import Architecture, InteractionLayer
 from e3md.model.config import BesselConfig, Layers, Width, Widths, checked_irreps, squares
 from e3md.model.convolution import EdgeConvolution, channelwise
 from e3md.model.cutoffs import PolynomialEnvelope
+from e3md.model.density import Density
 from e3md.model.embedding import EdgeEmbedding
 from e3md.model.layout import Layout, harmonics_irreps
 from e3md.model.linear import IrrepsMap, Linear, MapBlock, SpeciesLinear, side_by_side
 from e3md.model.path_table import Path, PathTable, padded_width
-from e3md.model.plan import NoPlanError, Plan, Value
+from e3md.model.plan import Plan, Value
 from e3md.model.radial import MLP, AgnesiBessel, BesselBasis
-from e3md.model.splines import MAX_COLUMNS, SplineConvolution
-from e3md.model.stacking import every_member, stack_parts
+from e3md.model.splines import KnownBasis, NeighborTables, SplineConvolution, of_neighbors
+from e3md.model.stacking import every_member
 from e3md.model.symmetric_contraction import SymmetricContraction
 from e3md.model.zbl import ZBL, radii_of
+
+MAX_COLUMNS = 8192  # of all merged tables; beyond, these would leave every cache
 
 Interaction = Literal["residual", "agnostic", "density_residual", "density"]
 
@@ -83,7 +86,11 @@ class MACELayer(InteractionLayer):
         network = MLP([config.n_bessel, *config.radial_hidden, paths.n_weights])
         self.convolution = EdgeConvolution(paths, network, embedding.splines)
         self.irreps_mid = str(irreps_mid)
-        self.density = MLP([config.n_bessel, 1]) if kind.startswith("density") else None
+        self.density = (
+            Density.single(MLP([config.n_bessel, 1]), embedding)
+            if kind.startswith("density")
+            else None
+        )
         self.linear_a = Linear(irreps_mid, irreps_a)
         self.merged = merged(paths, self.linear_a, embedding) if first else None
         self.residual = kind.endswith("residual")
@@ -98,7 +105,8 @@ class MACELayer(InteractionLayer):
         """h: (n_nodes, dim_in) in the first layer, else (n_local, dim_in) -> (n_local, dim_out)."""
         a = self._neighborhood(h, edges, n_local)
         if self.density is not None:
-            a = a / self._densities(self.density(edges.radial), edges, n_local)
+            n = self.density(edges, n_local)
+            a = (a.unflatten(1, (n.shape[1], -1)) / n.unsqueeze(2)).flatten(1)
         local_types = edges.types.narrow(0, 0, n_local)
         if not self.residual:
             return self.linear_b(self.contraction(self.species_map(a, local_types), local_types))
@@ -116,13 +124,13 @@ class MACELayer(InteractionLayer):
         return self.linear_a(self.convolution(up, edges, n_local))
 
     def steps(self, plan: Plan, h: Value) -> Value:
-        if self.density is not None:
-            raise NoPlanError("density")
-        if self.merged is not None:
-            a = self.merged.splines.steps(plan, None)
+        if self.merged is not None and plan.merges:
+            a = self.merged.steps(plan)
         else:
             up = self.linear_up.steps(plan, h, self.norm)
             a = self.linear_a.steps(plan, self.convolution.steps(plan, up))
+        if self.density is not None:
+            a = self.density.divide_steps(plan, a)
         if not self.residual:
             a = self.species_map.steps(plan, a)
         out = self.linear_b.steps(plan, self.contraction.steps(plan, a))
@@ -130,30 +138,22 @@ class MACELayer(InteractionLayer):
             self.species_map.steps(plan, h, into=out)
         return out
 
-    def tabulate(self, r: Tensor, jets: Tensor, species: Tensor) -> None:
-        """As that of any layer; of the first, with the linear maps in the tables if these are small."""
-        if self.merged is None:
-            self.convolution.tabulate(r, jets)
-        else:
-            radial = self.convolution.network.jets(jets)
-            up = self.linear_up(species) * self.norm
-            self.merged.tabulate(r, radial, up, self.linear_a.weights())
-
-    def table_sizes(self) -> tuple[int, int]:
-        if self.merged is None:
-            return super().table_sizes()
-        return self.merged.splines.n_tables, self.merged.n_columns
-
-    @staticmethod
-    def stacked(members: Sequence["MACELayer"]) -> Any:
-        if any(member.density is not None for member in members):
-            raise ValueError("layers with a density cannot be stacked")
-        return stack_parts(members)
-
-    def _densities(self, rho: Tensor, edges: Edges, n_local: int) -> Tensor:
-        """n of each local atom, (n_local, 1), from ρ (n_edges, 1)."""
-        sums = torch.zeros(n_local, 1, dtype=rho.dtype, device=rho.device)
-        return 1.0 + sums.index_add(0, edges.edge_index[0], torch.tanh(rho.square()))
+    def tabulate(self, basis: KnownBasis, species: Tensor) -> None:
+        """As that of any layer; of the first, with the linear maps in the tables if these are few."""
+        if self.density is not None:
+            self.density.tabulate(basis)
+        if self.merged is not None:
+            tables = of_neighbors(basis)
+            if tables.neighbor.shape[0] <= self.merged.most_tables:
+                radial: list[Tensor] = []
+                for jets in basis.jets.unbind(1):
+                    radial.append(self.convolution.network.jets(jets))
+                up = self.linear_up(species) * self.norm
+                self.merged.tabulate(basis.grid, tables, radial, up, self.linear_a.weights())
+                self.convolution.splines.forget()
+                return
+            self.merged.splines.forget()
+        self.convolution.tabulate(basis)
 
 
 class MergedConvolution(nn.Module):
@@ -178,6 +178,7 @@ class MergedConvolution(nn.Module):
         super().__init__()
         self.splines = splines
         self.map, self.n_columns = columns, columns.dim_out
+        self.most_tables = MAX_COLUMNS // self.n_columns
         self.places, self.scales = columns.places, columns.scales
         self.register_buffer("sources", sources, persistent=False)
 
@@ -186,18 +187,32 @@ class MergedConvolution(nn.Module):
         nothing = edges.edge_vec.new_empty(edges.types.shape[0], 0)
         return self.splines(nothing, edges, self.splines.knots, n_local)
 
-    def tabulate(self, r: Tensor, radial: Tensor, up: Tensor, weights: list[Tensor]) -> None:
-        """Keep knots at r (n_knots,).
+    def steps(self, plan: Plan) -> Value:
+        plan.need(self.splines.knots)
+        return self.splines.steps(plan, None)
 
-        radial: (3, n · n_knots, n_weights) of n pairs of species, or of 1 for all; up: (n_species, C).
+    def tabulate(
+        self, grid: Tensor, tables: NeighborTables, radial: list[Tensor], up: Tensor,
+        weights: list[Tensor],
+    ) -> None:  # fmt: skip
+        """Keep knots.
+
+        Args:
+            grid: as that of Knots.
+            tables: of pairs in use.
+            radial: of each function, (3, n_rows, n_weights).
+            up: (n_species, C).
+            weights: W_l.
         """
-        n_tables = self.splines.n_tables
-        neighbor = torch.remainder(torch.arange(n_tables, device=r.device), up.shape[0])
-        factors = up.index_select(0, neighbor).index_select(1, self.sources)
-        mixed = radial.unflatten(1, (-1, r.shape[0])) * factors[:, None]
-        rows = mixed.reshape(-1, mixed.shape[3])
-        columns = ops.irreps_linear(rows, weights, self.scales, self.places, self.n_columns)
-        self.splines.keep(r, columns.view(3, n_tables, r.shape[0], self.n_columns))
+        factors = up.index_select(1, self.sources)
+        columns: list[Tensor] = []
+        # one by one, as EdgeConvolution.tabulate
+        for function, neighbor in zip(tables.function.unbind(), tables.neighbor.unbind()):  # noqa: B905
+            of_function = radial[int(function)]
+            rows = (of_function * factors.index_select(0, neighbor.view(1))).flatten(0, 1)
+            mixed = ops.irreps_linear(rows, weights, self.scales, self.places, self.n_columns)
+            columns.append(mixed.view(3, of_function.shape[1], self.n_columns))
+        self.splines.keep(grid, columns, tables.of_pair)
 
     @staticmethod
     def stacked(members: Sequence["MergedConvolution"]) -> "MergedConvolution":
@@ -212,8 +227,8 @@ class MergedConvolution(nn.Module):
         )
 
 
-def merged(paths: PathTable, linear: Linear, embedding: EdgeEmbedding) -> MergedConvolution | None:
-    """Of a first layer with these paths and this map after them; None if its tables were large."""
+def merged(paths: PathTable, linear: Linear, embedding: EdgeEmbedding) -> MergedConvolution:
+    """Of a first layer with these paths and this map after them."""
     found: list[Path] = []
     blocks: list[MapBlock] = []
     n_columns = 0
@@ -223,11 +238,7 @@ def merged(paths: PathTable, linear: Linear, embedding: EdgeEmbedding) -> Merged
         found.append(Path(*place, path.terms))
         blocks.append(MapBlock(path.weight_offset, 1, n_columns, block.scale))
         n_columns += padded_width(c_out)
-    splines = embedding.splines(
-        PathTable(tuple(found), 0, n_columns, linear.dim_out), by_neighbor=True
-    )
-    if splines.n_tables * n_columns > MAX_COLUMNS:
-        return None
+    splines = embedding.splines(PathTable(tuple(found), 0, n_columns, linear.dim_out))
     sources = torch.cat([torch.arange(path.mul) for path in paths.paths])
     columns = IrrepsMap(tuple(blocks), paths.n_weights, n_columns)
     return MergedConvolution(splines, sources, columns)

@@ -52,8 +52,16 @@ class Plan:
     own. A register may be read only after all that write it.
     """
 
-    def __init__(self, names: dict[int, str], n_members: int) -> None:
-        """names: of the model's tensors by identity; n_members: whose energies it gives."""
+    def __init__(self, names: dict[int, str], n_members: int, merges: bool) -> None:
+        """Begin.
+
+        Args:
+            names: of the model's tensors by identity.
+            n_members: whose energies it gives.
+            merges: what is merged where tables are few enough is so.
+        """
+        self.merges = merges
+        self.needs: list[str] = []
         self._names = names
         self._members = n_members
         self._registers: list[tuple[Rows, int]] = []
@@ -62,6 +70,10 @@ class Plan:
     def described(self) -> dict[str, Any]:
         """As cpp/plan/build.cpp reads it."""
         return {"members": self._members, "registers": self._registers, "steps": self._steps}
+
+    def need(self, tensor: Tensor) -> None:
+        """This plan is for models in which the tensor is not empty."""
+        self.needs.append(self._name(tensor))
 
     def new(self, rows: Rows, width: int) -> Value:
         """A register that nothing has written yet."""
@@ -197,20 +209,25 @@ class Plan:
 def plan_text(models: Sequence[Any], root: nn.Module, n_members: int) -> str:
     """The plans of a module's parts that together give its energies, as the module carries them.
 
-    models: parts of root, each for n_members. Empty where some part of them has no steps.
+    models: parts of root, each for n_members. Empty where some part of them has no steps. Of several
+    choices that one is for a prepared model whose needs it meets first.
     """
     named = [*root.named_parameters(), *root.named_buffers()]
     names = {id(tensor): name for name, tensor in reversed(named)}
-    plans = []
-    for model in models:
-        plan = Plan(names, n_members)
+    choices = []
+    for merges in (True, False):
+        plans = [Plan(names, n_members, merges) for _ in models]
         try:
-            _check_described(model)
-            model.steps(plan)
+            for model, plan in zip(models, plans, strict=True):
+                _check_described(model)
+                model.steps(plan)
         except NoPlanError:
             return ""
-        plans.append(plan.described())
-    return json.dumps({"version": VERSION, "plans": plans})
+        needs = [name for plan in plans for name in plan.needs]
+        choices.append({"needs": needs, "plans": [plan.described() for plan in plans]})
+        if not needs:
+            break
+    return json.dumps({"version": VERSION, "choices": choices})
 
 
 def _check_described(model: Any) -> None:

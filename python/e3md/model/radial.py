@@ -22,6 +22,7 @@ class BesselBasis(nn.Module):
         super().__init__()
         self.prefactor = math.sqrt(2.0 / cutoff)
         self.envelope = envelope
+        self.breaks: list[float] = getattr(envelope, "breaks", [])
         n = torch.arange(1, n_bessel + 1, dtype=torch.float64)
         self.register_buffer("wavenumbers", n * math.pi / cutoff)
 
@@ -46,6 +47,7 @@ class AgnesiBessel(nn.Module):
         """radii: (n_species,) covalent radii, Å."""
         super().__init__()
         self.basis = basis
+        self.breaks = basis.breaks
         self.register_buffer("half_bonds", 0.5 * (radii[:, None] + radii[None, :]).flatten())
         self.register_buffer("shape", torch.tensor([1.0805, 0.9183, 4.5791], dtype=torch.float64))
 
@@ -57,6 +59,10 @@ class AgnesiBessel(nn.Module):
         waves = torch.sin(y[:, None] * self.basis.wavenumbers)
         amplitude = self.basis.prefactor * self.basis.envelope(r) / y
         return waves * amplitude[:, None]
+
+    def functions(self) -> Tensor:
+        """(n_pairs,) int64, in the order of the half bonds, equal for pairs of equal ones."""
+        return torch._unique2(self.half_bonds, sorted=True, return_inverse=True)[1]
 
 
 class PairBessel(nn.Module):
@@ -73,11 +79,16 @@ class PairBessel(nn.Module):
         self.basis = basis
         cutoffs = [pairs.get(f"{a}-{b}", cutoff) for a in species for b in species]
         stretch = cutoff / torch.tensor(cutoffs, dtype=torch.float64)
+        self.breaks = list({at / by for at in basis.breaks for by in stretch.tolist()})
         self.register_buffer("stretch", stretch)
 
     def forward(self, r: Tensor, pair: Tensor) -> Tensor:
         """r: (n_edges,) Å; pair: (n_edges,) as in EdgeEmbedding -> (n_edges, n_bessel)."""
         return self.basis(r * self.stretch[pair], pair)
+
+    def functions(self) -> Tensor:
+        """(n_pairs,) int64, the longest cutoff first, equal for pairs of equal ones."""
+        return torch._unique2(self.stretch, sorted=True, return_inverse=True)[1]
 
 
 class SineBasis(nn.Module):

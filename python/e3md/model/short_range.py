@@ -6,7 +6,7 @@ Two atoms alone tell them apart at every distance, in the precision that a file 
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from e3md.model.build import set_dtype
 NEAREST = 0.02  # Å, below the first knot of all tables
 N_DISTANCES = 60
 MOST_PAIRS = 30  # of species
+TOGETHER = 3  # of these where pairs have tables of their own, which are then few
 TOLERANCES = {"float32": 1e-4, "float64": 1e-8}
 LEARNED = 1e-5  # what training's form promises
 
@@ -63,12 +64,14 @@ def short_range(models: Sequence[nn.Module], cutoff: float, n_species: int) -> S
     errors: dict[str, Tensor] = {}
     for model in models:
         for dtype in TOLERANCES:
-            single = dtype == "float32"
-            working: Any = copy.deepcopy(model).double()
-            exact = dimer_forces(working, dimers, torch.float64)
-            working.tabulate(single)
-            set_dtype(working, getattr(torch, dtype))
-            found = dimer_forces(working, dimers, getattr(torch, dtype))
+
+            def as_run(form: Any, dtype: str = dtype) -> torch.dtype:
+                form.tabulate(dtype == "float32")
+                run: torch.dtype = getattr(torch, dtype)
+                set_dtype(form, run)
+                return run
+
+            found, exact = compare(model, dimers, as_run)
             error = relative_errors(found, exact, dimers.distance, 0.5 * cutoff)
             errors[dtype] = torch.maximum(error, errors.get(dtype, error))
     shown = range(0, N_DISTANCES, 6)
@@ -84,11 +87,13 @@ def learned(models: Sequence[nn.Module], reach: Reach, n_species: int) -> Learne
     """Training's form of models, of the members of a committee, against the exact networks."""
     errors = torch.zeros((), dtype=torch.float64)
     dimers = make_dimers(reach.cutoff, n_species)
+
+    def as_trained(form: Any) -> torch.dtype:
+        form.learn(reach)
+        return torch.float64
+
     for model in models:
-        working: Any = copy.deepcopy(model).double()
-        wanted = dimer_forces(working, dimers, torch.float64)
-        working.learn(reach)
-        found = dimer_forces(working, dimers, torch.float64)
+        found, wanted = compare(model, dimers, as_trained)
         error = relative_errors(found, wanted, dimers.distance, reach.shortest)
         errors = torch.maximum(errors, error)
     beyond = dimers.distance >= reach.shortest
@@ -99,6 +104,38 @@ def learned(models: Sequence[nn.Module], reach: Reach, n_species: int) -> Learne
         right_from(errors, dimers.distance, LEARNED),
         _digits(errors[half]),
     )
+
+
+def compare(
+    model: Any, dimers: Dimers, change: Callable[[Any], torch.dtype]
+) -> tuple[Tensor, Tensor]:
+    """Forces as `dimer_forces` gives them, of another form of a model and of its exact networks.
+
+    change: makes a copy of the model, in float64, that form of itself, and gives its dtype.
+    """
+    exact = copy.deepcopy(model).double()
+    found: list[Tensor] = []
+    wanted: list[Tensor] = []
+    for part in parts(dimers, TOGETHER if model.edge_embedding.of_pairs else MOST_PAIRS):
+        form = copy.deepcopy(exact)
+        form.use(part.types)
+        wanted.append(dimer_forces(exact, part, torch.float64))
+        found.append(dimer_forces(form, part, change(form)))
+    return torch.cat(found), torch.cat(wanted)
+
+
+def parts(dimers: Dimers, n: int) -> list[Dimers]:
+    """The same, n pairs of species at a time."""
+    size = 2 * N_DISTANCES * n
+    return [
+        Dimers(
+            dimers.distance,
+            dimers.types[k : k + size],
+            dimers.edge_index[:, k : k + size] - k,
+            dimers.edge_vec[k : k + size],
+        )
+        for k in range(0, len(dimers.types), size)
+    ]
 
 
 def make_dimers(cutoff: float, n_species: int) -> Dimers:
