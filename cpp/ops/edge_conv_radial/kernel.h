@@ -53,6 +53,11 @@ inline int64_t radial_scratch_size(int64_t dim_sh, int64_t max_pairs, int64_t n_
                    (n_gradients * kMaxLanes + 1) * (dim_sh + 1));
 }
 
+/// And that tangents add to it, in loops over second derivatives.
+inline int64_t tangent_size(int64_t dim_sh, int64_t max_pairs) {
+  return kBlock * (4 + dim_sh + max_pairs);
+}
+
 template <class T>
 struct RadialLoops {
   /// out (n_local, dim_out): sums over the edges of receivers [begin, end).
