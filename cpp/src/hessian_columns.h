@@ -9,10 +9,10 @@
 
 namespace e3md {
 
-/// How many copies a Hessian takes together: as many as have the edges of a structure of about a
-/// hundred atoms. Small structures then do not pay for the interpreter with every column, and large
-/// ones need no more memory than their own.
-int64_t copies_for_hessian(const Graph& graph);
+/// How many copies a Hessian takes together, which share much of the work: as many as fit into the
+/// memory that a structure of a thousand atoms takes, or of a hundred where a model keeps something
+/// of the size of the edges, as those without tables do.
+int64_t copies_for_hessian(const Graph& graph, bool keeps_edges);
 
 /// A graph without ghosts n times; node k of copy c has the number c n_local + k.
 Graph repeat(const Graph& graph, int64_t n);

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 
+#include "common/copies.h"
 #include "e3md/error.h"
 #include "e3md/runtime.h"
 #include "hessian_columns.h"
@@ -161,6 +162,14 @@ void add_virials(const Graph& graph, const double* g, Result& result) {
   }
 }
 
+/// Whether radial weights come from tables: convolutions then keep nothing of the size of the
+/// edges.
+bool reads_tables(const torch::jit::Module& module) {
+  for (const auto& buffer : module.named_buffers())
+    if (buffer.name.ends_with("knots") && buffer.value.numel() > 0) return true;
+  return false;
+}
+
 /// The modules whose energies are averaged: that of the file, or those of its committee.
 std::vector<torch::jit::Module> members_of(const torch::jit::Module& module,
                                            const Metadata& metadata) {
@@ -309,7 +318,7 @@ std::vector<double> Potential::hessian(const Graph& graph) const {
   const int64_t n = 3 * graph.n_local;
   std::vector<double> hessian(n * n, 0.0);
   impl_->guarded([&] {
-    const int64_t n_copies = copies_for_hessian(graph);
+    const int64_t n_copies = copies_for_hessian(graph, !reads_tables(impl_->module));
     const Graph copies = repeat(graph, n_copies);
     const Inputs inputs = make_inputs(copies, impl_->scalar_type, impl_->device);
     const at::Tensor energies = impl_->energies(impl_->module, inputs, copies.n_local);
@@ -321,6 +330,7 @@ std::vector<double> Potential::hessian(const Graph& graph) const {
       std::vector<double> motions = edge_motions(graph, n_copies, first, n_columns);
       const at::Tensor direction =
           at::from_blob(motions.data(), g.sizes(), at::kDouble).to(g.options());
+      const CopiesScope alike(n_copies);
       const at::Tensor moved =
           torch::autograd::grad({g}, {inputs.edge_vec}, {direction}, true, false, true)[0];
       const at::Tensor rows = host_gradient(moved, inputs.edge_vec);

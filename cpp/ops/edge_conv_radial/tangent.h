@@ -43,5 +43,28 @@ void measure_tangent(const RadialProblem<T>& p, const T* edge_dot, int n, const 
   }
 }
 
+/// Tangents along x, y and z: those of any motion are sums of these.
+template <class T>
+struct UnitTangents {
+  Tangent<T> along[3];
+
+  UnitTangents(T* memory, int64_t dim_sh, int64_t max_pairs)
+      : along{{memory, dim_sh},
+              {memory + tangent_size(dim_sh, max_pairs), dim_sh},
+              {memory + 2 * tangent_size(dim_sh, max_pairs), dim_sh}} {}
+
+  void measure(const RadialProblem<T>& p, int n, const Scratch<T>& s) const {
+    for (int a = 0; a < 3; ++a) {
+      T unit[3 * kBlock] = {};
+      for (int b = 0; b < kBlock; ++b) unit[3 * b + a] = 1;
+      measure_tangent(p, unit, n, s, along[a]);
+    }
+  }
+
+  void contract(const RadialProblem<T>& p, const Path& path) const {
+    for (const Tangent<T>& one : along) contract_sh(p.terms, path, one.sh, one.coefficient);
+  }
+};
+
 }  // namespace
 }  // namespace e3md::kernels::E3MD_ISA
