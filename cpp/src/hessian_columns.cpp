@@ -7,7 +7,7 @@
 namespace e3md {
 
 int64_t copies_for_hessian(const Graph& graph, bool keeps_edges) {
-  constexpr int64_t kEdges = 1 << 12, kNodes = 1 << 10;
+  constexpr int64_t kEdges = 1 << 12, kNodes = 1024;
   const int64_t most = keeps_edges ? kEdges / std::max<int64_t>(1, graph.n_edges())
                                    : kNodes / std::max<int64_t>(1, graph.n_nodes);
   return std::clamp<int64_t>(std::min<int64_t>(most, kMaxCopies), 1,
