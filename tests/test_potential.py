@@ -95,11 +95,12 @@ def test_hessian_is_the_derivative_of_forces(potential: Potential) -> None:
 
 
 @pytest.mark.parametrize("n_atoms", [1, 2, 12])
+@pytest.mark.parametrize("kind", ["nequip", "mace", "schnet", "so3net"])
 def test_columns_made_together_are_the_columns(
-    arch: str, n_atoms: int, make_model: MakeModel
+    kind: str, n_atoms: int, make_model: MakeModel
 ) -> None:
     """Made one by one in torch; 12 atoms take several passes, the last of fewer columns."""
-    path = make_model(arch)
+    path = make_model(kind)
     potential, atoms = Potential(str(path)), random_structure(12, seed=6)[:n_atoms]
     graph = atoms_to_graph(atoms, SPECIES, potential.metadata.cutoff, torch.float64)
     module, vec = load_module(str(path)).double(), graph.edge_vec.requires_grad_()
@@ -116,6 +117,19 @@ def test_columns_made_together_are_the_columns(
         columns.append(column.index_add(0, j, bend).index_add(0, i, -bend).flatten())
     found = potential.hessian(*arguments(atoms, potential))
     np.testing.assert_allclose(found, torch.stack(columns, 1).numpy(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_change_no_hessian(potential: Potential, threads: int) -> None:
+    atoms = random_structure(12, seed=6)
+    before, found = torch.get_num_threads(), []
+    try:
+        for n in (1, threads):
+            torch.set_num_threads(n)
+            found.append(potential.hessian(*arguments(atoms, potential)))
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-12)
 
 
 def test_sums(potential: Potential) -> None:

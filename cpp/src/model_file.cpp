@@ -149,4 +149,11 @@ void prepare(torch::jit::Module& module, const Metadata& metadata, torch::Device
   }
 }
 
+/// edges.
+bool reads_tables(const torch::jit::Module& module) {
+  for (const auto& buffer : module.named_buffers())
+    if (buffer.name.ends_with("knots") && buffer.value.numel() > 0) return true;
+  return false;
+}
+
 }  // namespace e3md

@@ -24,4 +24,8 @@ torch::jit::Module read_module(const Archive& archive, const Metadata& metadata)
 void prepare(torch::jit::Module& module, const Metadata& metadata, torch::Device device,
              torch::ScalarType dtype);
 
+/// Whether radial weights come from tables: convolutions then keep nothing of the size of the
+/// edges.
+bool reads_tables(const torch::jit::Module& module);
+
 }  // namespace e3md

@@ -162,14 +162,6 @@ void add_virials(const Graph& graph, const double* g, Result& result) {
   }
 }
 
-/// Whether radial weights come from tables: convolutions then keep nothing of the size of the
-/// edges.
-bool reads_tables(const torch::jit::Module& module) {
-  for (const auto& buffer : module.named_buffers())
-    if (buffer.name.ends_with("knots") && buffer.value.numel() > 0) return true;
-  return false;
-}
-
 /// The modules whose energies are averaged: that of the file, or those of its committee.
 std::vector<torch::jit::Module> members_of(const torch::jit::Module& module,
                                            const Metadata& metadata) {
