@@ -6,12 +6,10 @@
 
 namespace e3md {
 
-int64_t copies_for_hessian(const Graph& graph, bool keeps_edges) {
-  constexpr int64_t kEdges = 1 << 12, kNodes = 1024;
-  const int64_t most = keeps_edges ? kEdges / std::max<int64_t>(1, graph.n_edges())
-                                   : kNodes / std::max<int64_t>(1, graph.n_nodes);
-  return std::clamp<int64_t>(std::min<int64_t>(most, kMaxCopies), 1,
-                             std::max<int64_t>(1, 3 * graph.n_local));
+int64_t copies_for_hessian(const Graph& graph) {
+  constexpr int64_t kNodes = 1 << 10;
+  const int64_t most = std::min<int64_t>(kMaxCopies, kNodes / std::max<int64_t>(1, graph.n_nodes));
+  return std::clamp<int64_t>(most, 1, std::max<int64_t>(1, 3 * graph.n_local));
 }
 
 Graph repeat(const Graph& graph, int64_t n) {

@@ -9,10 +9,9 @@
 
 namespace e3md {
 
-/// How many copies a Hessian takes together, which share much of the work: as many as fit into the
-/// memory that a structure of a thousand atoms takes, or of a hundred where a model keeps something
-/// of the size of the edges, as those without tables do.
-int64_t copies_for_hessian(const Graph& graph, bool keeps_edges);
+/// How many copies a Hessian takes together, which share much of the work: as many as have a
+/// thousand atoms. More cost more memory and leave the cache.
+int64_t copies_for_hessian(const Graph& graph);
 
 /// A graph without ghosts n times; node k of copy c has the number c n_local + k.
 Graph repeat(const Graph& graph, int64_t n);

@@ -25,7 +25,7 @@ void prepare(torch::jit::Module& module, const Metadata& metadata, torch::Device
              torch::ScalarType dtype);
 
 /// Whether radial weights come from tables: convolutions then keep nothing of the size of the
-/// edges.
+/// edges, and share work among copies of a graph.
 bool reads_tables(const torch::jit::Module& module);
 
 }  // namespace e3md

@@ -310,7 +310,7 @@ std::vector<double> Potential::hessian(const Graph& graph) const {
   const int64_t n = 3 * graph.n_local;
   std::vector<double> hessian(n * n, 0.0);
   impl_->guarded([&] {
-    const int64_t n_copies = copies_for_hessian(graph, !reads_tables(impl_->module));
+    const int64_t n_copies = reads_tables(impl_->module) ? copies_for_hessian(graph) : 1;
     const Graph copies = repeat(graph, n_copies);
     const Inputs inputs = make_inputs(copies, impl_->scalar_type, impl_->device);
     const at::Tensor energies = impl_->energies(impl_->module, inputs, copies.n_local);
