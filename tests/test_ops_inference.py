@@ -158,7 +158,7 @@ def test_linear_by_species_is_each_species_alone() -> None:
 
 
 def kernels_everywhere() -> list[tuple[str, Tensor]]:
-    """Gradients of inference and of training, of models that call every kernel between them."""
+    """Gradients of inference, of these and of training, of models that call every kernel."""
     found = []
     for name in ("nequip-l2-both", "nequip-l3-zbl", "mace-1o", "schnet", "so3net"):
         config = CONFIGS[name]
@@ -167,6 +167,9 @@ def kernels_everywhere() -> list[tuple[str, Tensor]]:
             set_dtype(fast, dtype)
             graph = to_graph(random_structure(9, seed=8), config, dtype)
             found.append((f"{name} {dtype}", edge_gradient(fast, graph, False)[1]))
+            vec, g = edge_gradient(fast, graph, True)
+            (bend,) = torch.autograd.grad(g, vec, torch.ones_like(vec))
+            found.append((f"{name} {dtype}, second derivatives", bend))
             model = learning(build(config, dtype), config)
             learned = [p for p in model.parameters() if p.requires_grad]
             loss = force_loss(model, graph)

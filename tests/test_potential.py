@@ -14,7 +14,7 @@ from e3md._core import NeighborList, Potential
 from e3md.derivatives import predict
 from e3md.export import save_model
 from e3md.model import build_model
-from e3md.model_file import TrainingRecord
+from e3md.model_file import TrainingRecord, load_module
 from e3md.neighbors import atoms_to_graph, species_types
 
 SPECIES = ("Li", "P", "S")
@@ -92,6 +92,44 @@ def test_hessian_is_the_derivative_of_forces(potential: Potential) -> None:
         np.testing.assert_allclose(-slope, hessian[:, column], atol=1e-8, rtol=1e-6)
     np.testing.assert_allclose(hessian, hessian.T, atol=1e-12)
     np.testing.assert_allclose(hessian.reshape(24, 8, 3).sum(axis=1), 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_atoms", [1, 2, 12])
+@pytest.mark.parametrize("kind", ["nequip", "mace", "schnet", "so3net"])
+def test_columns_made_together_are_the_columns(
+    kind: str, n_atoms: int, make_model: MakeModel
+) -> None:
+    """Made one by one in torch; 12 atoms take several passes, the last of fewer columns."""
+    path = make_model(kind)
+    potential, atoms = Potential(str(path)), random_structure(12, seed=6)[:n_atoms]
+    graph = atoms_to_graph(atoms, SPECIES, potential.metadata.cutoff, torch.float64)
+    module, vec = load_module(str(path)).double(), graph.edge_vec.requires_grad_()
+    module.tabulate(False)
+    energies = module(graph.types, graph.edge_index, vec, n_atoms)
+    (slope,) = torch.autograd.grad(energies.sum(), vec, create_graph=True)
+    i, j = graph.edge_index
+    columns = []
+    for atom, axis in np.ndindex(n_atoms, 3):
+        motion = torch.zeros_like(vec)
+        motion[:, axis] = (j == atom).double() - (i == atom).double()
+        (bend,) = torch.autograd.grad(slope, vec, motion, retain_graph=True)
+        column = torch.zeros(n_atoms, 3, dtype=torch.float64)
+        columns.append(column.index_add(0, j, bend).index_add(0, i, -bend).flatten())
+    found = potential.hessian(*arguments(atoms, potential))
+    np.testing.assert_allclose(found, torch.stack(columns, 1).numpy(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_change_no_hessian(potential: Potential, threads: int) -> None:
+    atoms = random_structure(12, seed=6)
+    before, found = torch.get_num_threads(), []
+    try:
+        for n in (1, threads):
+            torch.set_num_threads(n)
+            found.append(potential.hessian(*arguments(atoms, potential)))
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-12)
 
 
 def test_sums(potential: Potential) -> None:

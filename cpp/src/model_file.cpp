@@ -1,6 +1,7 @@
 #include "model_file.h"
 
 #include <caffe2/serialize/in_memory_adapter.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <map>
 
@@ -136,6 +137,8 @@ void check_model_file(const std::string& path) {
 void prepare(torch::jit::Module& module, const Metadata& metadata, torch::Device device,
              torch::ScalarType dtype, const std::optional<std::vector<int64_t>>& species) {
   try {
+    // No profiling by TorchScript, which takes seconds to specialize what runs once.
+    const torch::jit::GraphOptimizerEnabledGuard no_profiling(false);
     module.eval();
     if (const auto use = module.find_method("use"); use && species)
       (*use)({torch::tensor(*species, torch::kLong)});
@@ -149,6 +152,13 @@ void prepare(torch::jit::Module& module, const Metadata& metadata, torch::Device
   } catch (const std::exception& error) {
     throw Error("model file '" + metadata.path + "' does not load: " + one_line(error));
   }
+}
+
+/// edges.
+bool reads_tables(const torch::jit::Module& module) {
+  for (const auto& buffer : module.named_buffers())
+    if (buffer.name.ends_with("knots") && buffer.value.numel() > 0) return true;
+  return false;
 }
 
 }  // namespace e3md

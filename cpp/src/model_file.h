@@ -31,4 +31,8 @@ void prepare(torch::jit::Module& module, const Metadata& metadata, torch::Device
              torch::ScalarType dtype,
              const std::optional<std::vector<int64_t>>& species = std::nullopt);
 
+/// Whether radial weights come from tables: convolutions then keep nothing of the size of the
+/// edges, and share work among copies of a graph.
+bool reads_tables(const torch::jit::Module& module);
+
 }  // namespace e3md

@@ -9,8 +9,10 @@
 #include <cstring>
 #include <limits>
 
+#include "common/copies.h"
 #include "e3md/error.h"
 #include "e3md/runtime.h"
+#include "hessian_columns.h"
 #include "model_file.h"
 #include "one_line.h"
 #include "prepared.h"
@@ -299,25 +301,23 @@ std::vector<double> Potential::hessian(const Graph& graph) const {
   impl_->guarded([&] {
     const CallScope scope;
     const auto prepared = impl_->preparation.of(graph.types);
-    const Inputs inputs = make_inputs(graph, impl_->scalar_type, impl_->device);
-    const at::Tensor energies = impl_->energies(prepared->module, inputs, graph.n_local);
+    const int64_t n_copies = reads_tables(prepared->module) ? copies_for_hessian(graph) : 1;
+    const Graph copies = repeat(graph, n_copies);
+    const Inputs inputs = make_inputs(copies, impl_->scalar_type, impl_->device);
+    const at::Tensor energies = impl_->energies(prepared->module, inputs, copies.n_local);
     const at::Tensor g = edge_gradient(energies, inputs, true);
     if (!g.defined() || !g.requires_grad()) return;
-    const at::Tensor i = inputs.arguments[1].toTensor()[0], j = inputs.arguments[1].toTensor()[1];
-    for (int64_t column = 0; column < n; ++column) {
-      // dE/dx moved along one coordinate: how that moves the edges, then the Hessian of the edges.
-      at::Tensor direction = at::zeros_like(inputs.edge_vec);
-      direction.select(1, column % 3)
-          .copy_(j.eq(column / 3).to(g.dtype()).sub_(i.eq(column / 3).to(g.dtype())));
+    for (int64_t first = 0; first < n; first += n_copies) {
+      const int64_t n_columns = std::min(n_copies, n - first);
+      // dE/dx moved along coordinates: how these move the edges, then the Hessian of the edges.
+      std::vector<double> motions = edge_motions(graph, n_copies, first, n_columns);
+      const at::Tensor direction =
+          at::from_blob(motions.data(), g.sizes(), at::kDouble).to(g.options());
+      const CopiesScope alike(n_copies);
       const at::Tensor moved =
           torch::autograd::grad({g}, {inputs.edge_vec}, {direction}, true, false, true)[0];
       const at::Tensor rows = host_gradient(moved, inputs.edge_vec);
-      const double* row = rows.data_ptr<double>();
-      for (int64_t e = 0; e < graph.n_edges(); ++e)
-        for (int a = 0; a < 3; ++a) {
-          hessian[(3 * graph.edge_j[e] + a) * n + column] += row[3 * e + a];
-          hessian[(3 * graph.edge_i[e] + a) * n + column] -= row[3 * e + a];
-        }
+      add_columns(graph, rows.data_ptr<double>(), first, n_columns, hessian);
     }
   });
   check_finite(graph, hessian, "a second derivative");

@@ -105,13 +105,13 @@ def edge_conv_radial(
 ) -> Tensor:
     """`edge_conv` straight from edge vectors: harmonics and radial weights made on the way.
 
-    Nothing of the size of the edges is written. First derivatives to h and edge_vec are fused as
-    well; higher ones go through torch operations.
+    Nothing of the size of the edges is written. First and second derivatives to h and edge_vec are
+    fused as well; higher ones go through torch operations.
 
     Args:
         h: (n_nodes, dim_in) float32 or float64; dim_in = 0: features that are all ones.
         edge_vec: (n_edges, 3) Å, dtype of h; or (n, n_edges, 3), n times the same, to have the
-            gradients by the remainder of the path's number by n; once differentiable.
+            gradients by the remainder of the path's number by n; fused once.
         types: (n_nodes,) int64.
         edge_index: (2, n_edges) int64, as in `edge_conv`.
         tables: eight tensors, see `RadialTables` in cpp/ops/edge_conv_radial/op.h.

@@ -138,14 +138,6 @@ void chain_rule(const RadialProblem<T>& p, int n, const Scratch<T>& s, T* grad_v
   }
 }
 
-/// Paths from `first` on that have the same terms.
-template <class T>
-int64_t same_terms(const RadialProblem<T>& p, int64_t first) {
-  int64_t n = 1;
-  while (first + n < p.n_paths && p.paths[first + n].term_begin == p.paths[first].term_begin) ++n;
-  return n;
-}
-
 template <class T>
 void convolve(const RadialProblem<T>& p, T* out, int64_t begin, int64_t end, T* memory) {
   const Scratch<T> s(memory, p.dim_sh, p.max_pairs, p.n_gradients);

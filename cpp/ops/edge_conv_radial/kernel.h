@@ -50,13 +50,18 @@ struct RadialProblem {
   const Term<T>* terms;
   int64_t n_paths, max_pairs;
   int64_t n_gradients, n_edges;  ///< path k counts for gradient k % n_gradients
-  bool add_vec;  ///< gradients of edge vectors are added to what is there
+  bool add_vec;                  ///< gradients of edge vectors are added to what is there
 };
 
 /// Elements of scratch memory, aligned to 64 bytes, that a call of either loop needs.
 inline int64_t radial_scratch_size(int64_t dim_sh, int64_t max_pairs, int64_t n_gradients) {
   return kBlock * (2 * dim_sh + 16 + 2 * kSplineTerms + max_pairs +
                    (n_gradients * kMaxLanes + 1) * (dim_sh + 1));
+}
+
+/// And that tangents add to it, in loops over second derivatives.
+inline int64_t tangent_size(int64_t dim_sh, int64_t max_pairs) {
+  return kBlock * (4 + dim_sh + max_pairs);
 }
 
 template <class T>

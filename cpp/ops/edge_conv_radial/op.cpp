@@ -11,7 +11,9 @@
 #include <tuple>
 #include <vector>
 
+#include "common/copies.h"
 #include "edge_conv_radial/arguments.h"
+#include "edge_conv_radial/hessian.h"
 
 namespace e3md {
 
@@ -44,6 +46,8 @@ std::tuple<Tensor, Tensor> edge_conv_radial_grad(const Tensor& g_, const Tensor&
                                                  const Tensor& edge_vec, const Tensor& types,
                                                  const Tensor& edge_index, at::TensorList tables,
                                                  bool solid, bool need_h) {
+  if (CopiesScope::current() > 1)
+    return gradients_of_copies(g_, h, edge_vec, types, edge_index, tables, solid, need_h);
   const RadialArguments arguments(h, edge_vec, types, edge_index, tables, solid);
   const Tensor g = g_.contiguous();
   TORCH_CHECK(g.dim() == 2 && g.scalar_type() == h.scalar_type(),

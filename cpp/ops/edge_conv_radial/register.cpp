@@ -1,5 +1,5 @@
-// Schemas and autograd of edge_conv_radial. Gradients to the table are for training, where second
-// derivatives are fused loops too; without them a second derivative goes through the reference.
+// Schemas and autograd of edge_conv_radial. First and second derivatives are fused loops, to the
+// table (training) or to the edge vectors (Hessians); third ones go through the reference.
 #include <ATen/ops/zeros_like.h>
 #include <torch/library.h>
 
@@ -40,6 +40,11 @@ TORCH_LIBRARY_FRAGMENT(e3md, m) {
       "edge_conv_radial_second(Tensor g, Tensor h, Tensor edge_vec, Tensor types, "
       "Tensor edge_index, Tensor[] tables, bool solid, Tensor? h_dot, Tensor edge_dot) "
       "-> (Tensor, Tensor, Tensor)");
+  // derivatives of the same sum to g, h and edge_vec
+  m.def(
+      "edge_conv_radial_hessian(Tensor g, Tensor h, Tensor edge_vec, Tensor types, "
+      "Tensor edge_index, Tensor[] tables, bool solid, Tensor? h_dot, Tensor edge_dot, "
+      "bool need_h) -> (Tensor, Tensor, Tensor)");
 }
 
 /// The arguments that no derivative is taken to, and the table, as tensors and nodes keep them.
@@ -71,7 +76,18 @@ void check_training(bool needs_edge_vec) {
       "to parameters only, and once: loss.backward(inputs=parameters)");
 }
 
-/// First derivatives, to be differentiated once more: to g, h and the table.
+/// Gradients to h and edge_vec through the reference, which autograd differentiates any number of
+/// times.
+variable_list reference_gradients(const Tensor& g, const Tensor& h, const Tensor& edge_vec,
+                                  const Convolution& c) {
+  const auto reference = [&](const variable_list& x) {
+    return variable_list{reference_edge_conv_radial(x[0], x[1], c.types, c.edge_index, c.tables,
+                                                    c.solid, g.size(0), g.size(1))};
+  };
+  return differentiate(reference, {h, edge_vec}, {g});
+}
+
+/// First derivatives, to be differentiated once more: to g, h and the table or edge_vec.
 struct RadialGrad : Function<RadialGrad> {
   static variable_list forward(AutogradContext* context, const Tensor& g, const Tensor& h,
                                const Tensor& edge_vec, const Tensor& values,
@@ -91,20 +107,56 @@ struct RadialGrad : Function<RadialGrad> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list dots) {
-    using Signature = std::tuple<Tensor, Tensor, Tensor>(
-        const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&, at::TensorList,
-        bool, const std::optional<Tensor>&, const Tensor&);
-    static const auto op = find_op<Signature>("e3md::edge_conv_radial_second");
-    check_training(context->needs_input_grad(2));
     const auto saved = context->get_saved_variables();
-    const Tensor &g = saved[0], &h = saved[1], &edge_vec = saved[2];
-    const auto c = Convolution::load(context, saved[3]);
+    const Tensor &g = saved[0], &h = saved[1], &edge_vec = saved[2], &values = saved[3];
+    const auto c = Convolution::load(context, values);
+    if (!context->saved_data["need_h"].toBool()) dots[0] = Tensor();
+    const bool trains = context->needs_input_grad(3);
+    if (trains || (values.requires_grad() && at::GradMode::is_enabled()))
+      check_training(context->needs_input_grad(2));
+    variable_list grads(6);
+    if (at::GradMode::is_enabled()) {
+      const auto reference = [&](const variable_list& x) {
+        return reference_gradients(x[0], x[1], x[2], c);
+      };
+      const variable_list found = differentiate(reference, {g, h, edge_vec}, dots);
+      std::copy(found.begin(), found.end(), grads.begin());
+      return grads;
+    }
     std::optional<Tensor> h_dot;
-    if (context->saved_data["need_h"].toBool() && dots[0].defined()) h_dot = dots[0];
+    if (dots[0].defined()) h_dot = dots[0];
     const Tensor edge_dot = dots[1].defined() ? dots[1] : at::zeros_like(edge_vec);
-    auto [to_g, to_h, to_values] =
-        op.call(g, h, edge_vec, c.types, c.edge_index, c.tables, c.solid, h_dot, edge_dot);
-    return {to_g, to_h, Tensor(), to_values, Tensor(), Tensor()};
+    if (trains)
+      std::tie(grads[0], grads[1], grads[3]) = to_table(g, h, edge_vec, c, h_dot, edge_dot);
+    else
+      std::tie(grads[0], grads[1], grads[2]) =
+          to_edges(g, h, edge_vec, c, h_dot, edge_dot, context->needs_input_grad(1));
+    return grads;
+  }
+
+ private:
+  using Triple = std::tuple<Tensor, Tensor, Tensor>;
+
+  static Triple to_table(const Tensor& g, const Tensor& h, const Tensor& edge_vec,
+                         const Convolution& c, const std::optional<Tensor>& h_dot,
+                         const Tensor& edge_dot) {
+    using Signature =
+        Triple(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+               at::TensorList, bool, const std::optional<Tensor>&, const Tensor&);
+    static const auto op = find_op<Signature>("e3md::edge_conv_radial_second");
+    return op.call(g, h, edge_vec, c.types, c.edge_index, c.tables, c.solid, h_dot, edge_dot);
+  }
+
+  static Triple to_edges(const Tensor& g, const Tensor& h, const Tensor& edge_vec,
+                         const Convolution& c, const std::optional<Tensor>& h_dot,
+                         const Tensor& edge_dot, bool need_h) {
+    using Signature =
+        Triple(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+               at::TensorList, bool, const std::optional<Tensor>&, const Tensor&, bool);
+    static const auto op = find_op<Signature>("e3md::edge_conv_radial_hessian");
+    auto [to_g, to_h, to_vec] =
+        op.call(g, h, edge_vec, c.types, c.edge_index, c.tables, c.solid, h_dot, edge_dot, need_h);
+    return {to_g, need_h ? to_h : Tensor(), to_vec};
   }
 };
 
@@ -127,8 +179,10 @@ struct Radial : Function<Radial> {
     const Tensor &g = cotangents[0], &h = saved[0], &edge_vec = saved[1], &values = saved[2];
     const auto c = Convolution::load(context, values);
     if (context->needs_input_grad(2)) return to_table(context, g, h, edge_vec, c);
-    if (at::GradMode::is_enabled() && !values.requires_grad())
-      return to_differentiate(g, h, edge_vec, c);
+    if (at::GradMode::is_enabled() && !values.requires_grad() && edge_vec.dim() == 3) {
+      const variable_list found = reference_gradients(g, h, edge_vec, c);
+      return {found[0], found[1], Tensor(), Tensor(), Tensor(), Tensor()};
+    }
     const bool need_h = context->needs_input_grad(0);
     const auto found = RadialGrad::apply(g, h, edge_vec, values, c, need_h);
     return {need_h ? found[0] : Tensor(), found[1], Tensor(), Tensor(), Tensor(), Tensor()};
@@ -144,18 +198,6 @@ struct Radial : Function<Radial> {
     check_training(context->needs_input_grad(1));
     auto [to_h, to_values] = op.call(g, h, edge_vec, c.types, c.edge_index, c.tables, c.solid);
     return {to_h, Tensor(), to_values, Tensor(), Tensor(), Tensor()};
-  }
-
-  /// Gradients through the reference, which autograd differentiates any number of times.
-  static variable_list to_differentiate(const Tensor& g, const Tensor& h, const Tensor& edge_vec,
-                                        const Convolution& c) {
-    const auto found = differentiate(
-        [&](const variable_list& x) {
-          return reference_edge_conv_radial(x[0], x[1], c.types, c.edge_index, c.tables, c.solid,
-                                            g.size(0), g.size(1));
-        },
-        {h, edge_vec}, g);
-    return {found[0], found[1], Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 

@@ -13,6 +13,7 @@ namespace {
 template <class T>
 struct Scratch {
   T *direction, *r, *inverse_r;  ///< (3), (1), (1)
+  T* t;                          ///< (1): where in [0, 1] between two knots
   T *sh, *grad_sh;               ///< (dim_sh) each
   T *basis, *slope;              ///< (kSplineTerms) each: of the weights and of their derivative
   T* coefficient;                ///< (max_pairs)
@@ -25,7 +26,7 @@ struct Scratch {
       memory += rows * kBlock;
       return taken;
     };
-    direction = take(3), r = take(1), inverse_r = take(1);
+    direction = take(3), r = take(1), inverse_r = take(1), t = take(1);
     sh = take(dim_sh), grad_sh = take(dim_sh);
     basis = take(kSplineTerms), slope = take(kSplineTerms);
     coefficient = take(max_pairs);
@@ -89,7 +90,6 @@ void locate(const RadialProblem<T>& p, int64_t receiver, int64_t begin, RadialBl
   const int64_t* table_of_pair = table.table_of_pair + p.types[receiver] * table.n_types;
   block.row = table.n_groups * kTableValues * kTableGroup;
   const int64_t last = table.n_knots - 2 - (table.doubled != kNoKnot);
-  T t[kBlock];
   for (int b = 0; b < kBlock; ++b) {
     const int64_t j = p.neighbor[begin + (b < block.n ? b : 0)];
     const T u = (s.r[b] - table.first) * table.inverse_spacing;
@@ -98,9 +98,9 @@ void locate(const RadialProblem<T>& p, int64_t receiver, int64_t begin, RadialBl
     block.in[b] = p.in + j * p.dim_in;
     const int64_t row = k + (k >= table.doubled);
     block.knot[b] = table.values + (table_of_pair[p.types[j]] * table.n_knots + row) * block.row;
-    t[b] = u - static_cast<T>(k);
+    s.t[b] = u - static_cast<T>(k);
   }
-  hermite(t, table.inverse_spacing, s.basis, s.slope);
+  hermite(s.t, table.inverse_spacing, s.basis, s.slope);
 }
 
 /// Distances, directions and harmonics of the block, by the recursion over degrees.
@@ -136,6 +136,14 @@ RadialBlock<T> make_block(const RadialProblem<T>& p, int64_t receiver, int64_t b
   measure(p, begin, block.n, s);
   locate(p, receiver, begin, block, s);
   return block;
+}
+
+/// Paths from `first` on that have the same terms.
+template <class T>
+int64_t same_terms(const RadialProblem<T>& p, int64_t first) {
+  int64_t n = 1;
+  while (first + n < p.n_paths && p.paths[first + n].term_begin == p.paths[first].term_begin) ++n;
+  return n;
 }
 
 /// Weights of one edge in one tile of channels: sum of basis times what the two knots hold.

@@ -1,21 +1,10 @@
 #include "edge_conv_radial/training_kernel.h"
 
 #include "edge_conv_radial/splines.h"
+#include "edge_conv_radial/tangent.h"
 
 namespace e3md::kernels::E3MD_ISA {
 namespace {
-
-/// Rows of kBlock numbers: how geometry changes along edge_dot.
-template <class T>
-struct Tangent {
-  T *direction, *r, *sh, *coefficient;  ///< (3), (1), (dim_sh), (max_pairs)
-
-  Tangent(T* memory, int64_t dim_sh) : direction(memory) {
-    r = direction + 3 * kBlock;
-    sh = r + kBlock;
-    coefficient = sh + dim_sh * kBlock;
-  }
-};
 
 template <class T>
 struct TrainingBlock : RadialBlock<T> {
@@ -23,29 +12,6 @@ struct TrainingBlock : RadialBlock<T> {
   const T* in_dot[kBlock];  ///< only with has_in_dot
   T* grad_knot[kBlock];     ///< as knot
 };
-
-template <class T>
-void measure_tangent(const RadialProblem<T>& p, const T* edge_dot, int n, const Scratch<T>& s,
-                     const Tangent<T>& tangent) {
-  for (int b = 0; b < kBlock; ++b) {
-    const T* v = edge_dot + 3 * (b < n ? b : 0);
-    T along = 0;
-    for (int a = 0; a < 3; ++a) along += s.direction[a * kBlock + b] * v[a];
-    tangent.r[b] = p.solid ? along * s.inverse_r[b] : along;
-    for (int a = 0; a < 3; ++a)
-      tangent.direction[a * kBlock + b] =
-          p.solid ? v[a] : (v[a] - s.direction[a * kBlock + b] * along) * s.inverse_r[b];
-  }
-  for (int64_t k = 0; k < p.dim_sh * kBlock; ++k) tangent.sh[k] = 0;
-  for (int64_t n_term = 0; n_term < p.n_harmonics; ++n_term) {
-    const HarmonicTerm<T> term = p.harmonics[n_term];
-    for (int k = 0; k < kVectorsOfBlock<T>; ++k)
-      vectors(tangent.sh, term.out)[k] +=
-          term.value *
-          (vectors(tangent.sh, term.lower)[k] * vectors(s.direction, term.component)[k] +
-           vectors(s.sh, term.lower)[k] * vectors(tangent.direction, term.component)[k]);
-  }
-}
 
 /// grad_knot += basis times `value` + slope times `slope_value`, in one vector of columns.
 template <class T>

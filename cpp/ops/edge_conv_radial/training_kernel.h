@@ -23,7 +23,7 @@ struct RadialTraining {
 
 /// Elements of scratch memory that a call needs.
 inline int64_t training_scratch_size(int64_t dim_sh, int64_t max_pairs) {
-  return radial_scratch_size(dim_sh, max_pairs, 1) + kBlock * (4 + dim_sh + max_pairs);
+  return radial_scratch_size(dim_sh, max_pairs, 1) + tangent_size(dim_sh, max_pairs);
 }
 
 /// Derivatives of S over the edges of receivers [begin, end).

@@ -118,9 +118,10 @@ E3MD_INLINE void collect(Vec<T>& to, const Lot<T>& x) {
   to += sum;
 }
 
-/// Derivatives of g out, or with DOT of the derivative of it along x_dot, to x, the coefficients
-/// and, with DOT, g. u are derivatives to a partial sum, v to its derivative along x_dot.
-template <class T, bool DOT>
+/// Derivatives of g out, or with DOT of the derivative of it along x_dot, to x, with WEIGHTS the
+/// coefficients and, with DOT, g. u are derivatives to a partial sum, v to its derivative along
+/// x_dot.
+template <class T, bool DOT, bool WEIGHTS>
 void train_lot(const ProductProgram& program, const Vec<T>* p, Vec<T>* to_p, const Lot<T>* x,
                const Lot<T>* x_dot, const Lot<T>* g, Lot<T>* to_g, Lot<T>* to_x) {
   for (int64_t row = 0; row < program.n_rows; ++row) {
@@ -132,7 +133,7 @@ void train_lot(const ProductProgram& program, const Vec<T>* p, Vec<T>* to_p, con
       Lot<T> s1 = Lot<T>::all(first.term < 0 ? Vec<T>{} : p[first.term]), s1_dot{};
       const Lot<T> v1 = Lot<T>::product(g_row, x[i]);
       const Lot<T> u1 = DOT ? Lot<T>::product(g_row, x_dot[i]) : v1;
-      if (first.term >= 0) collect(to_p[first.term], u1);
+      if (WEIGHTS && first.term >= 0) collect(to_p[first.term], u1);
       for (int32_t s = first.begin; s < first.end; ++s) {
         const OuterNode& second = program.second[s];
         const int32_t j = second.component;
@@ -142,19 +143,19 @@ void train_lot(const ProductProgram& program, const Vec<T>* p, Vec<T>* to_p, con
           u2.add(v1, x_dot[j]);
           v2 = Lot<T>::product(v1, x[j]);
         }
-        if (second.term >= 0) collect(to_p[second.term], u2);
+        if (WEIGHTS && second.term >= 0) collect(to_p[second.term], u2);
         for (int32_t t = second.begin; t < second.end; ++t) {
           const InnerNode& third = program.third[t];
           const int32_t k = third.component;
           const Vec<T> c = p[third.term];
           s2.add(c, x[k]);
           to_x[k].add(c, u2);
-          Lot<T> to_c = Lot<T>::product(u2, x[k]);
-          if constexpr (DOT) {
-            s2_dot.add(c, x_dot[k]);
-            to_c.add(v2, x_dot[k]);
+          if constexpr (DOT) s2_dot.add(c, x_dot[k]);
+          if constexpr (WEIGHTS) {
+            Lot<T> to_c = Lot<T>::product(u2, x[k]);
+            if constexpr (DOT) to_c.add(v2, x_dot[k]);
+            collect(to_p[third.term], to_c);
           }
-          collect(to_p[third.term], to_c);
         }
         s1.add(x[j], s2);
         to_x[j].add(u1, s2);
@@ -233,14 +234,15 @@ void train(const ProductProblem<T>& problem, const ProductTraining<T>& training,
     for (int k = rows.n_atoms; k < kAtoms; ++k)  // repeated atoms: nothing to the coefficients
       for (int64_t m = 0; m < n_out; ++m) g[m].v[k] = Vec<T>{};
     for (int64_t m = 0; m < n_in; ++m) to_x[m] = Lot<T>{};
-    Vec<T>* to_p = reinterpret_cast<Vec<T>*>(training.coefficients) + (p - all);
-    if (training.has_dot) {
-      rows.fetch(training.a_dot + channel, x_dot, n_in);
-      train_lot<T, true>(problem.program, p, to_p, x, x_dot, g, to_g, to_x);
-      rows.store(to_g, training.to_g + channel, n_out);
-    } else {
-      train_lot<T, false>(problem.program, p, to_p, x, x_dot, g, to_g, to_x);
-    }
+    Vec<T>* to_p = training.need_weights
+                       ? reinterpret_cast<Vec<T>*>(training.coefficients) + (p - all)
+                       : nullptr;
+    if (training.has_dot) rows.fetch(training.a_dot + channel, x_dot, n_in);
+    const auto loop = !training.has_dot       ? train_lot<T, false, true>
+                      : training.need_weights ? train_lot<T, true, true>
+                                              : train_lot<T, true, false>;
+    loop(problem.program, p, to_p, x, x_dot, g, to_g, to_x);
+    if (training.has_dot) rows.store(to_g, training.to_g + channel, n_out);
     rows.store(to_x, training.to_a + channel, n_in);
   });
 }

@@ -37,16 +37,17 @@ struct ProductProblem {
 };
 
 /// What training differentiates: S = sum(g * out), or with a_dot the derivative of it along a_dot;
-/// and where its derivatives go. A flag, not a pointer, says which: the memory of an empty tensor
-/// is null as well.
+/// and where its derivatives go. Flags, not pointers, say which: the memory of an empty tensor is
+/// null as well.
 template <class T>
 struct ProductTraining {
-  bool has_dot;     ///< else a_dot and to_g are not looked at
-  const T* g;       ///< (n_atoms, n_rows, n_channels)
-  const T* a_dot;   ///< as a
-  T* to_g;          ///< as g
-  T* to_a;          ///< as a
-  T* coefficients;  ///< as the problem's, added to
+  bool has_dot;       ///< else a_dot and to_g are not looked at
+  bool need_weights;  ///< else coefficients are not looked at: only with a_dot
+  const T* g;         ///< (n_atoms, n_rows, n_channels)
+  const T* a_dot;     ///< as a
+  T* to_g;            ///< as g
+  T* to_a;            ///< as a
+  T* coefficients;    ///< as the problem's, added to
 };
 
 inline constexpr int kMaxProductLanes = 16;

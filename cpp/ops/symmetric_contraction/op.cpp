@@ -133,6 +133,7 @@ void train_species(const ProductProblem<T>& problem, const ProductTraining<T>& s
     for (size_t k = 0; k < part.size(); ++k) coefficients[k] += part[k];
 }
 
+/// weights: gradients, added to; none: not wanted.
 template <class T>
 void train_all(const ProductArguments& arguments, const Tensor& g,
                const std::optional<Tensor>& a_dot, const Tensor& to_g, const Tensor& to_a,
@@ -141,6 +142,7 @@ void train_all(const ProductArguments& arguments, const Tensor& g,
   const NestedProgram program(arguments.tables.terms, n_rows);
   const auto atoms = by_species(arguments.types, arguments.n_species());
   const ProductTraining<T> training{a_dot.has_value(),
+                                    !weights.empty(),
                                     g.const_data_ptr<T>(),
                                     a_dot ? a_dot->const_data_ptr<T>() : nullptr,
                                     to_g.mutable_data_ptr<T>(),
@@ -150,17 +152,17 @@ void train_all(const ProductArguments& arguments, const Tensor& g,
   for (int64_t species = 0; species < arguments.n_species(); ++species) {
     if (atoms[species].empty()) continue;
     const auto p = coefficients<T>(arguments, species, lanes);
-    std::vector<T> to_p(p.size());
+    std::vector<T> to_p(weights.empty() ? 0 : p.size());
     train_species(problem_of(arguments, program, p, atoms[species].data(),
                              static_cast<int64_t>(atoms[species].size())),
                   training, to_p);
-    to_weights(arguments, species, lanes, to_p, weights);
+    if (!weights.empty()) to_weights(arguments, species, lanes, to_p, weights);
   }
 }
 
 std::tuple<Tensor, Tensor, std::vector<Tensor>> symmetric_contraction_train(
     const Tensor& g_, const Tensor& a, const Tensor& types, at::TensorList weights,
-    at::TensorList tables, const std::optional<Tensor>& a_dot_) {
+    at::TensorList tables, const std::optional<Tensor>& a_dot_, bool need_weights) {
   const Tensor g = g_.contiguous();
   TORCH_CHECK(g.dim() == 3, "symmetric_contraction: g must be (n_atoms, n_rows, n_channels)");
   const ProductArguments arguments(a, types, weights, tables, g.size(1));
@@ -170,10 +172,14 @@ std::tuple<Tensor, Tensor, std::vector<Tensor>> symmetric_contraction_train(
       g.size(0) == a.size(0) && g.size(2) == a.size(2) && g.scalar_type() == a.scalar_type() &&
           (!a_dot || (a_dot->scalar_type() == a.scalar_type() && a_dot->sizes() == a.sizes())),
       "symmetric_contraction_train: g must be (n_atoms, n_rows, n_channels), a_dot as a");
+  TORCH_CHECK(need_weights || a_dot,
+              "symmetric_contraction_train: without a_dot or gradients to the weights, "
+              "symmetric_contraction_grad is meant");
   Tensor to_a = at::empty(a.sizes(), a.options());
   Tensor to_g = at::empty(a_dot ? g.sizes() : at::IntArrayRef{0}, g.options());
   std::vector<Tensor> to_w;
-  for (const Tensor& w : arguments.weights) to_w.push_back(at::zeros(w.sizes(), w.options()));
+  if (need_weights)
+    for (const Tensor& w : arguments.weights) to_w.push_back(at::zeros(w.sizes(), w.options()));
   AT_DISPATCH_FLOATING_TYPES(a.scalar_type(), "symmetric_contraction_train",
                              [&] { train_all<scalar_t>(arguments, g, a_dot, to_g, to_a, to_w); });
   return {to_g, to_a, to_w};
@@ -191,9 +197,10 @@ Tensor symmetric_contraction_grad_meta(const Tensor&, const Tensor& a, const Ten
 
 std::tuple<Tensor, Tensor, std::vector<Tensor>> symmetric_contraction_train_meta(
     const Tensor& g, const Tensor& a, const Tensor&, at::TensorList weights, at::TensorList,
-    const std::optional<Tensor>& a_dot) {
+    const std::optional<Tensor>& a_dot, bool need_weights) {
   std::vector<Tensor> to_w;
-  for (const Tensor& w : weights) to_w.push_back(w.new_empty(w.sizes()));
+  if (need_weights)
+    for (const Tensor& w : weights) to_w.push_back(w.new_empty(w.sizes()));
   return {g.new_empty(a_dot ? g.sizes() : at::IntArrayRef{0}), a.new_empty(a.sizes()), to_w};
 }
 

@@ -1,8 +1,8 @@
-// Schemas and autograd of symmetric_contraction. Gradients to the weights are for training, where
-// second derivatives are fused loops too; without them a second derivative goes through the
-// reference.
+// Schemas and autograd of symmetric_contraction. First and second derivatives are fused loops;
+// third ones, of weights that are not trained, go through the reference.
 #include <torch/library.h>
 
+#include <algorithm>
 #include <optional>
 #include <tuple>
 #include <vector>
@@ -30,10 +30,10 @@ TORCH_LIBRARY_FRAGMENT(e3md, m) {
       "symmetric_contraction_grad(Tensor g, Tensor a, Tensor types, Tensor[] weights, "
       "Tensor[] tables) -> Tensor");
   // derivatives of sum(g * out), or with a_dot of its derivative along a_dot, to g (only with
-  // a_dot), a and the weights
+  // a_dot), a and, if needed, the weights
   m.def(
       "symmetric_contraction_train(Tensor g, Tensor a, Tensor types, Tensor[] weights, "
-      "Tensor[] tables, Tensor? a_dot) -> (Tensor, Tensor, Tensor[])");
+      "Tensor[] tables, Tensor? a_dot, bool need_weights) -> (Tensor, Tensor, Tensor[])");
 }
 
 using Derivatives = std::tuple<Tensor, Tensor, std::vector<Tensor>>;
@@ -58,17 +58,39 @@ struct Products {
   }
 
   Derivatives train(const Tensor& g, const Tensor& a, at::TensorList weights,
-                    const std::optional<Tensor>& a_dot) const {
+                    const std::optional<Tensor>& a_dot, bool need_weights) const {
     using Signature = Derivatives(const Tensor&, const Tensor&, const Tensor&, at::TensorList,
-                                  at::TensorList, const std::optional<Tensor>&);
+                                  at::TensorList, const std::optional<Tensor>&, bool);
     static const auto op = find_op<Signature>("e3md::symmetric_contraction_train");
     TORCH_CHECK(!at::GradMode::is_enabled(),
                 "symmetric_contraction: gradients to the weights cannot be differentiated further");
-    return op.call(g, a, types, weights, tables, a_dot);
+    return op.call(g, a, types, weights, tables, a_dot, need_weights);
   }
 };
 
 variable_list weights_of(const variable_list& saved) { return {saved.begin() + 2, saved.end()}; }
+
+bool any_trained(const variable_list& weights) {
+  return std::any_of(weights.begin(), weights.end(),
+                     [](const Tensor& weight) { return weight.requires_grad(); });
+}
+
+/// Whether gradients to any of n inputs from `first` on are wanted.
+bool any_wanted(AutogradContext* context, size_t first, size_t n) {
+  for (size_t k = first; k < first + n; ++k)
+    if (context->needs_input_grad(k)) return true;
+  return false;
+}
+
+/// The gradient to a through the reference, which autograd differentiates any number of times.
+Tensor reference_gradient(const Tensor& g, const Tensor& a, const variable_list& weights,
+                          const Products& products) {
+  const auto reference = [&](const variable_list& x) {
+    return variable_list{
+        reference_symmetric_contraction(x[0], products.types, weights, products.tables, g.size(1))};
+  };
+  return differentiate(reference, {a}, {g})[0];
+}
 
 /// The gradient to a, to be differentiated once more: to g, a and the weights.
 struct ContractionGrad : Function<ContractionGrad> {
@@ -84,11 +106,23 @@ struct ContractionGrad : Function<ContractionGrad> {
 
   static variable_list backward(AutogradContext* context, variable_list dots) {
     const auto saved = context->get_saved_variables();
+    const Tensor &g = saved[0], &a = saved[1];
+    const variable_list weights = weights_of(saved);
+    const Products products = Products::load(context);
+    variable_list grads(weights.size() + 3);
+    if (at::GradMode::is_enabled() && !any_trained(weights)) {
+      const auto reference = [&](const variable_list& x) {
+        return variable_list{reference_gradient(x[0], x[1], weights, products)};
+      };
+      const variable_list found = differentiate(reference, {g, a}, dots);
+      std::copy(found.begin(), found.end(), grads.begin());
+      return grads;
+    }
     auto [to_g, to_a, to_weights] =
-        Products::load(context).train(saved[0], saved[1], weights_of(saved), dots[0]);
-    variable_list grads{to_g, to_a};
-    grads.insert(grads.end(), to_weights.begin(), to_weights.end());
-    grads.emplace_back();
+        products.train(g, a, weights, dots[0], any_wanted(context, 2, weights.size()));
+    grads[0] = to_g;
+    grads[1] = to_a;
+    std::copy(to_weights.begin(), to_weights.end(), grads.begin() + 2);
     return grads;
   }
 };
@@ -109,21 +143,10 @@ struct Contraction : Function<Contraction> {
     const Tensor &g = cotangents[0], &a = saved[0];
     const Products products = Products::load(context);
     variable_list grads(weights.size() + 3);
-    bool wanted = false, trained = false;
-    for (size_t k = 0; k < weights.size(); ++k) {
-      wanted = wanted || context->needs_input_grad(k + 1);
-      trained = trained || weights[k].requires_grad();
-    }
-    if (wanted) {
-      auto [_, to_a, to_weights] = products.train(g, a, weights, std::nullopt);
+    if (any_wanted(context, 1, weights.size())) {
+      auto [_, to_a, to_weights] = products.train(g, a, weights, std::nullopt, true);
       grads[0] = to_a;
       std::copy(to_weights.begin(), to_weights.end(), grads.begin() + 1);
-    } else if (at::GradMode::is_enabled() && !trained) {
-      const auto reference = [&](const variable_list& x) {
-        return reference_symmetric_contraction(x[0], products.types, weights, products.tables,
-                                               g.size(1));
-      };
-      grads[0] = differentiate(reference, {a}, g)[0];
     } else {
       grads[0] = ContractionGrad::apply(g, a, at::TensorList(weights), products);
     }
