@@ -30,6 +30,7 @@ from e3md.model_file import TrainingRecord
 from e3md.structures import perturbed_structures
 from e3md.train.report import read_metrics
 from e3md.train.run import METRICS, train
+from test_plan import assert_alike
 from training_data import labelled_frames, write_run
 
 FIXTURES = sorted((ROOT / "tests" / "data" / "neutral").glob("*.safetensors"))
@@ -66,6 +67,11 @@ def test_numbers_are_those_of_the_program(fixture: Path, models: dict[str, Path]
     difference = compare(models[fixture.stem], given, "the program")
     assert difference.largest_force > 1e-3
     assert difference.within(dtype), difference
+
+
+@each_fixture
+def test_a_plan_gives_what_torchscript_gives(fixture: Path, models: dict[str, Path]) -> None:
+    assert_alike(models[fixture.stem], [one.atoms for one in read_fixture(fixture)[2]])
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ TOLERANCES = {"float32": 5e-7, "float64": 2e-11}  # of the largest force of a st
 EDGES = 4000  # of structures evaluated together
 COMPRESSED = 0.7  # also structures whose shortest distances are these times a bond's
 MOST_NEIGHBORS = 1500  # of an atom; structures that are denser than any matter have no graph
+NO_FORCE = 1e-6  # eV/Å: of a structure with less, as where a gate has closed, errors are of this
 REACHED = 0.9  # of the cutoff, by the closest atoms: beyond, forces are nothing but rounding
 FEW = 3  # species whose pairs are all tried, even where each has a function of its own
 
@@ -202,4 +203,4 @@ def _largest_error(found: Tensor, exact: Tensor, graph: AtomGraph) -> float:
         sizes = torch.zeros(graph.n_frames, dtype=x.dtype)
         return sizes.scatter_reduce(0, frame, x.abs().amax(1), "amax")
 
-    return float((largest(found - exact) / largest(exact)).max())
+    return float((largest(found - exact) / largest(exact).clamp(min=NO_FORCE)).max())
