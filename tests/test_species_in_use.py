@@ -223,3 +223,18 @@ def test_of_many_the_smallest_and_largest_are_tried(
     assert groups[0] == ["He"]
     assert groups[1] == ["Fr"]
     assert {"He", "Fr"} < set(groups[3])
+
+
+def test_knots_that_leave_nothing_but_rounding_are_enough() -> None:
+    """As of a deep network, whose own rounding is above the tolerance of float64."""
+    trial = object.__new__(choose_knots._Trial)
+    trial.errors = dict.fromkeys(choose_knots.CANDIDATES, 4e-11) | {
+        96: 1e-7,
+        128: 3e-8,
+        192: 1e-9,
+        256: 3e-11,
+    }
+    assert trial.enough(2e-11) == 256
+    trial.errors = {n: 1e-5 / n for n in choose_knots.CANDIDATES}  # not smooth
+    with pytest.raises(choose_knots.TableError, match="not smooth"):
+        trial.enough(2e-11)

@@ -2,8 +2,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
-#include <optional>
-
 #include "common/isa.h"
 #include "edge_conv_radial/arguments.h"
 #include "plan/reader.h"

@@ -45,11 +45,11 @@ class Linear final : public Step<T> {
   }
 
   void forward(const Run<T>& run, const Slice<T>& rows) const override {
-    apply(run, rows, false, this->input(run, 0, 0), this->output(run, 0));
+    apply(rows, false, this->input(run, 0, 0), this->output(run, 0));
   }
 
   void reverse(const Run<T>& run, const Slice<T>& rows) const override {
-    apply(run, rows, true, this->cotangent(run, 0), this->to_input(run, 0, 0));
+    apply(rows, true, this->cotangent(run, 0), this->to_input(run, 0, 0));
   }
 
   int64_t scratch_size(int64_t n) const override {
@@ -61,7 +61,7 @@ class Linear final : public Step<T> {
   IrrepsMap map_;
   bool all_written_[2];
 
-  void apply(const Run<T>&, const Slice<T>& rows, bool transposed, kernels::Rows<const T> x,
+  void apply(const Slice<T>& rows, bool transposed, kernels::Rows<const T> x,
              kernels::Target<T> y) const {
     const int64_t width_in = (transposed ? this->writes : this->reads)[0].place.width;
     const int64_t width = (transposed ? this->reads : this->writes)[0].place.width;

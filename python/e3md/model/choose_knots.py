@@ -21,6 +21,7 @@ TOLERANCES = {"float32": 5e-7, "float64": 2e-11}  # of the largest force of a st
 EDGES = 4000  # of structures evaluated together
 COMPRESSED = 0.7  # also structures whose shortest distances are these times a bond's
 MOST_NEIGHBORS = 1500  # of an atom; structures that are denser than any matter have no graph
+ROUNDING = 1e-9  # of the largest force: where more knots do not help, what deep networks leave
 NO_FORCE = 1e-6  # eV/Å: of a structure with less, as where a gate has closed, errors are of this
 REACHED = 0.9  # of the cutoff, by the closest atoms: beyond, forces are nothing but rounding
 FEW = 3  # species whose pairs are all tried, even where each has a function of its own
@@ -92,10 +93,14 @@ class _Trial:
         return self.errors[n_knots]
 
     def enough(self, tolerance: float) -> int:
-        """The fewest knots that meet a tolerance."""
+        """The fewest knots that meet a tolerance, or that leave nothing but rounding."""
+        tried: list[int] = []
         for n_knots in CANDIDATES:
             if self.error(n_knots) < tolerance:
                 return n_knots
+            if tried and ROUNDING > self.error(n_knots) > 0.5 * self.error(tried[-1]):
+                return min((*tried, n_knots), key=self.error)
+            tried.append(n_knots)
         raise TableError(
             f"with {n_knots} knots the forces are still {self.error(n_knots):.0e} of the largest force "
             "off, as where a cutoff function is not smooth"
