@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from ase.data import chemical_symbols
 
 from conftest import random_statistics, random_structure, small_config
+from e3md.calculator import E3Calculator
 from e3md.data.statistics import Statistics
 from e3md.derivatives import predict
 from e3md.export import save_model
@@ -238,3 +240,20 @@ def test_knots_that_leave_nothing_but_rounding_are_enough() -> None:
     trial.errors = {n: 1e-5 / n for n in choose_knots.CANDIDATES}  # not smooth
     with pytest.raises(choose_knots.TableError, match="not smooth"):
         trial.enough(2e-11)
+
+
+def test_a_potential_follows_the_species_it_meets(tmp_path: Path) -> None:
+    """Of many, and gives up early ones; a model of few is prepared for all of them at once."""
+    species = tuple(chemical_symbols[1:25])
+    config, path = small_config("mace", distance_transform="agnesi", n_layers=1), tmp_path / "m.pt"
+    model = build_model(config, random_statistics(species), torch.float64)
+    save_model(model, config, random_statistics(species), TrainingRecord(), path)
+    calculator, energies = E3Calculator(path), []
+    structures = [random_structure(8, seed=n, species=species[n : n + 3]) for n in range(0, 24, 3)]
+    for atoms in (*structures, *structures):
+        atoms.calc = calculator
+        energies.append(atoms.get_potential_energy())
+    fresh = structures[5].copy()
+    fresh.calc = E3Calculator(path)
+    assert fresh.get_potential_energy() == pytest.approx(energies[5], abs=1e-12)
+    assert energies[:8] == pytest.approx(energies[8:], abs=1e-12)

@@ -13,6 +13,8 @@ namespace e3md {
 namespace {
 
 constexpr size_t kFew = 8;  // species that are prepared at once, used or not
+constexpr size_t kMany =
+    16;  // beyond, those that were met before are given up: tables of all fill memory
 
 /// The modules whose energies are averaged: that of the file, or those of its committee.
 std::vector<torch::jit::Module> members_of(const torch::jit::Module& module,
@@ -27,6 +29,12 @@ std::vector<torch::jit::Module> members_of(const torch::jit::Module& module,
                 " members, but its e3md.json says " + std::to_string(metadata.members) +
                 ". Export the model again.");
   return members;
+}
+
+/// Into a sorted list of species, each once.
+void insert(std::vector<int64_t>& species, int64_t one) {
+  const auto at = std::lower_bound(species.begin(), species.end(), one);
+  if (at == species.end() || *at != one) species.insert(at, one);
 }
 
 /// Every tensor of the module by its name.
@@ -80,12 +88,15 @@ Preparation::Preparation(torch::jit::Module module, const Metadata& metadata, to
 
 std::shared_ptr<Prepared> Preparation::of(const std::vector<int64_t>& types) const {
   const std::lock_guard lock(*mutex_);
-  std::vector<int64_t> species = current_->species;
-  for (const int64_t type : types) {
-    const auto at = std::lower_bound(species.begin(), species.end(), type);
-    if (at == species.end() || *at != type) species.insert(at, type);
+  const std::vector<int64_t>& ready = current_->species;
+  std::vector<int64_t> wanted = ready;
+  for (const int64_t type : types) insert(wanted, type);
+  if (wanted.size() == ready.size()) return current_;
+  if (wanted.size() > kMany) {
+    wanted.clear();
+    for (const int64_t type : types) insert(wanted, type);
   }
-  if (species.size() != current_->species.size()) current_ = prepare_for(std::move(species));
+  current_ = prepare_for(std::move(wanted));
   return current_;
 }
 
