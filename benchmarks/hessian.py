@@ -14,8 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -31,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from e3md import E3Calculator
-from e3md._core import force_references, ops_in_use
+from e3md._core import ops_in_use
 from e3md.bench import describe
 from e3md.data.statistics import Statistics
 from e3md.demo import MODEL_PATH, STRUCTURE_PATH
@@ -39,6 +37,7 @@ from e3md.export import save_model
 from e3md.model import MACEConfig, ModelConfig, NequIPConfig, build_model
 from e3md.model_file import TrainingRecord, load_module
 from e3md.neighbors import atoms_to_graph
+from e3md.ops import references
 
 Columns = NDArray[np.float64]  # (3 n_atoms, columns) eV/Å²
 
@@ -82,16 +81,6 @@ def write_model(config: ModelConfig, path: Path) -> Path:
     model = build_model(config, statistics, torch.float64)
     save_model(model, config, statistics, TrainingRecord(), path)
     return path
-
-
-@contextmanager
-def references() -> Iterator[None]:
-    """Every op runs its reference inside."""
-    force_references(True)
-    try:
-        yield
-    finally:
-        force_references(False)
 
 
 def through_references(model: Path, atoms: Atoms, which: list[int], dtype: torch.dtype) -> Timed:

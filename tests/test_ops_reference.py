@@ -1,8 +1,5 @@
 """What a device without kernels runs gives the numbers of the kernels, to any derivative."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 import torch
@@ -11,10 +8,11 @@ from torch import Tensor
 from committees import write_committee
 from conftest import random_structure
 from e3md import E3Calculator, ops
-from e3md._core import force_references, ops_in_use, ops_without_kernel
+from e3md._core import ops_in_use, ops_without_kernel
 from e3md.derivatives import predict
 from e3md.graph import AtomGraph
 from e3md.model import ModelConfig
+from e3md.ops import references
 from laws import CONFIGS, build, learning, tabulated, to_graph
 
 Numbers = dict[str, Tensor]
@@ -23,15 +21,6 @@ Numbers = dict[str, Tensor]
 @pytest.fixture(params=CONFIGS.values(), ids=CONFIGS.keys())
 def config(request: pytest.FixtureRequest) -> ModelConfig:
     return request.param
-
-
-@contextmanager
-def references() -> Iterator[None]:
-    force_references(True)
-    try:
-        yield
-    finally:
-        force_references(False)
 
 
 def derivatives(model: torch.nn.Module, graph: AtomGraph) -> Numbers:
@@ -107,12 +96,9 @@ def test_committees(arch: str, tmp_path_factory: pytest.TempPathFactory) -> None
     atoms = random_structure(14, seed=3)
     results = []
     for on in (False, True):
-        force_references(on)
-        try:
+        with references(on):
             calculator = E3Calculator(committee)
             calculator.calculate(atoms, ["energy", "stress"])
-        finally:
-            force_references(False)
         results.append(calculator.results)
     for key, expected in results[0].items():
         np.testing.assert_allclose(results[1][key], expected, rtol=1e-10, atol=1e-11, err_msg=key)

@@ -13,8 +13,7 @@ import copy
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,12 +22,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from e3md._core import force_references
 from e3md.bench import default_structure, machine
 from e3md.data.statistics import Statistics
 from e3md.model import MACEConfig, ModelConfig, NequIPConfig, SchNetConfig, build_model
 from e3md.model.architecture import Reach
 from e3md.neighbors import atoms_to_graph
+from e3md.ops import references
 
 SPECIES = ("Li", "P", "S")
 STATISTICS = Statistics(SPECIES, (0.0, 0.0, 0.0), scale=1.0, shift=0.0, avg_num_neighbors=30.0)
@@ -132,21 +131,12 @@ def milliseconds(function: Callable[[], None]) -> float:
     return 1e3 * min(times)
 
 
-@contextmanager
-def forced(on: bool) -> Iterator[None]:
-    force_references(on)
-    try:
-        yield
-    finally:
-        force_references(False)
-
-
 def compare(name: str, call: Call, device: str) -> bool:
     """Prints a line per dtype; whether both are right."""
     expected, kernel = made(call, "cpu", torch.float64)
     right = True
     for dtype, limit in ((torch.float64, 1e-11), (torch.float32, 1e-3)):
-        with forced(device == "cpu"):
+        with references(device == "cpu"):
             found, again = made(call, device, dtype)
             spent = milliseconds(again)
         errors = [

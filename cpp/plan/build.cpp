@@ -51,6 +51,7 @@ std::unique_ptr<Step<T>> make_step(const Reader& reader) {
   const std::string kind = reader.kind();
   if (kind == "linear") return make_linear<T>(reader);
   if (kind == "convolution") return make_convolution<T>(reader);
+  if (kind == "exchange") return make_exchange<T>(reader);
   if (kind == "product") return make_product<T>(reader);
   if (kind == "repulsion") return make_repulsion<T>(reader);
   auto step = make_row_step<T>(reader);

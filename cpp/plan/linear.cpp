@@ -1,5 +1,4 @@
 // Linear maps between irreps, of one kind of weights or of each species its own.
-#include <algorithm>
 #include <cstring>
 
 #include "irreps_linear/multiply.h"
@@ -7,18 +6,6 @@
 
 namespace e3md::plan {
 namespace {
-
-/// Whether the blocks write every column once, so that nothing need be there before.
-bool all_written(const std::vector<IrrepsBlock>& blocks, bool transposed, int64_t width) {
-  std::vector<int> written(width, 0);
-  for (const IrrepsBlock& b : blocks) {
-    if (b.weight.numel() == 0) continue;
-    const int64_t first = transposed ? b.in_offset : b.out_offset;
-    const int64_t n = b.n_m * (transposed ? b.c_in : b.c_out);
-    for (int64_t c = first; c < first + n; ++c) ++written[c];
-  }
-  return std::all_of(written.begin(), written.end(), [](int n) { return n == 1; });
-}
 
 template <class T>
 void clear(kernels::Rows<T> rows, int64_t n, int64_t width) {
@@ -40,8 +27,8 @@ class Linear final : public Step<T> {
     r.require(r.register_of(this->reads[0].place).kind == r.register_of(this->writes[0].place).kind,
               "x and y have other rows");
     for (const bool transposed : {false, true})
-      all_written_[transposed] =
-          all_written(map_.blocks, transposed, (transposed ? r.place("x") : r.place("y")).width);
+      written_once_[transposed] =
+          written_once(map_.blocks, transposed, (transposed ? r.place("x") : r.place("y")).width);
   }
 
   void forward(const Run<T>& run, const Slice<T>& rows) const override {
@@ -59,7 +46,7 @@ class Linear final : public Step<T> {
  private:
   bool by_species_;
   IrrepsMap map_;
-  bool all_written_[2];
+  bool written_once_[2];
 
   void apply(const Slice<T>& rows, bool transposed, kernels::Rows<const T> x,
              kernels::Target<T> y) const {
@@ -69,7 +56,7 @@ class Linear final : public Step<T> {
     const kernels::Rows<T> to{y.rows.data + rows.begin * y.rows.stride, y.rows.stride};
     if (!by_species_ || rows.n_groups == 1) {
       const int64_t species = by_species_ ? rows.groups[0].species : 0;
-      const bool writes = !y.add && all_written_[transposed];
+      const bool writes = !y.add && written_once_[transposed];
       if (!y.add && !writes) clear(to, rows.size(), width);
       return multiply(map_.blocks, transposed, species, rows.size(), from, x.stride, to.data,
                       to.stride, T(writes ? 0 : 1));
@@ -87,9 +74,9 @@ class Linear final : public Step<T> {
     T *from = rows.scratch, *to = from + n * width_in;
     for (int64_t k = 0; k < n; ++k)
       std::memcpy(from + k * width_in, x.data + order[k] * x.stride, width_in * sizeof(T));
-    if (!all_written_[transposed]) clear(kernels::Rows<T>{to, width}, n, width);
+    if (!written_once_[transposed]) clear(kernels::Rows<T>{to, width}, n, width);
     multiply(map_.blocks, transposed, group.species, n, from, width_in, to, width,
-             T(all_written_[transposed] ? 0 : 1));
+             T(written_once_[transposed] ? 0 : 1));
     for (int64_t k = 0; k < n; ++k) {
       T* row = y.rows.data + order[k] * y.rows.stride;
       for (int64_t c = 0; c < width; ++c) row[c] = (y.add ? row[c] : T(0)) + to[k * width + c];

@@ -26,6 +26,7 @@ struct Workspace {
   std::vector<int64_t> owner_begin, order;
   std::vector<Group> groups;
   std::vector<size_t> group_begin;  ///< of each slice
+  T* scratch = nullptr;             ///< of all threads, in the arena
 
   T* at_least(size_t n) {
     if (n > size) {
@@ -40,17 +41,18 @@ template <class T>
 class PlanOf final : public Plan {
  public:
   explicit PlanOf(Sequence<T> sequence, int64_t n_steps)
-      : sequence_(std::move(sequence)), n_steps_(n_steps) {}
+      : sequence_(std::move(sequence)), n_steps_(n_steps) {
+    for (const Phase<T>& phase : sequence_.phases)
+      for (const auto& step : phase.sliced)
+        scratch_size_ = std::max(scratch_size_, step->scratch_size(kSlice));
+  }
 
   int64_t n_members() const override { return sequence_.n_members; }
   size_t n_steps() const override { return n_steps_; }
 
   Outcome evaluate(const Graph& graph, bool apart, GhostExchanger* exchanger) const override {
     if (sequence_.exchanges && !exchanger && graph.n_nodes != graph.n_local)
-      throw Error(
-          "the graph has " + std::to_string(graph.n_nodes - graph.n_local) +
-          " ghost atoms, but no communicator is lent to fill them. Graphs with ghosts can be "
-          "evaluated only through a host that exchanges them (pair_style e3nn).");
+      throw Error(no_exchanger(graph.n_nodes - graph.n_local));
     std::unique_ptr<Workspace<T>> work = take();
     Outcome outcome = evaluate(graph, apart ? sequence_.n_members : 1, exchanger, *work);
     const std::lock_guard lock(mutex_);
@@ -61,6 +63,7 @@ class PlanOf final : public Plan {
  private:
   const Sequence<T> sequence_;
   const size_t n_steps_;
+  int64_t scratch_size_ = 0;  ///< of each thread
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Workspace<T>>> idle_;
 
@@ -115,7 +118,7 @@ class PlanOf final : public Plan {
     return run;
   }
 
-  /// Memory for the values and gradients of all registers.
+  /// Memory for the values and gradients of all registers, and for the steps.
   void place_registers(Run<T>& run, int n_threads, Workspace<T>& work) const {
     const auto n = sequence_.registers.size();
     std::vector<size_t> begin;
@@ -136,6 +139,7 @@ class PlanOf final : public Plan {
       reserve(one.active ? rows * one.width : 0);
     }
     for (int t = 1; t < n_threads; ++t) reserve(widest);
+    reserve(n_threads * scratch_size_);
     T* arena = work.at_least(size);
     for (size_t k = 0; k < n; ++k) {
       const bool constant = sequence_.registers[k].kind == Kind::species;
@@ -144,6 +148,7 @@ class PlanOf final : public Plan {
       run.gradients.push_back(arena + begin[2 * k + 1]);
     }
     for (int t = 1; t < n_threads; ++t) run.copies.push_back(arena + begin[2 * n + t - 1]);
+    work.scratch = arena + begin.back();
   }
 
   /// The slices of each thread, one after the other, and the rows of each by species.
@@ -185,21 +190,17 @@ class PlanOf final : public Plan {
 
   /// Runs `body(slice)` over all slices, each thread its own.
   template <class Body>
-  void for_all(const Run<T>& run, const Phase<T>& phase, int n_threads, const Workspace<T>& work,
-               Body body) const {
-    int64_t scratch_size = 0;
-    for (const auto& step : phase.sliced)
-      scratch_size = std::max(scratch_size, step->scratch_size(kSlice));
+  void for_all(const Run<T>& run, int n_threads, const Workspace<T>& work, Body body) const {
 #pragma omp parallel num_threads(n_threads) if (n_threads > 1)
     {
       const int64_t thread = omp_get_thread_num();
-      std::vector<T> scratch(scratch_size);
+      T* scratch = work.scratch + thread * scratch_size_;
       auto number = slices_before(run.n_local, thread, n_threads);
       for_slices(run.n_local, thread, n_threads, [&](int64_t begin, int64_t end) {
         const size_t group = work.group_begin[number];
         const auto n_groups = static_cast<int64_t>(work.group_begin[++number] - group);
         body(Slice<T>{begin, end, work.order.data() + begin, work.groups.data() + group, n_groups,
-                      scratch.data(), thread});
+                      scratch, thread});
       });
     }
   }
@@ -218,7 +219,7 @@ class PlanOf final : public Plan {
       clear(run, run.values, step->writes[0], rows);
       step->forward(run, rows);
     }
-    for_all(run, phase, n_threads, work, [&](const Slice<T>& rows) {
+    for_all(run, n_threads, work, [&](const Slice<T>& rows) {
       for (const auto& step : phase.sliced) {
         for (const Operand& write : step->writes) clear(run, run.values, write, rows);
         step->forward(run, rows);
@@ -234,7 +235,7 @@ class PlanOf final : public Plan {
     if (gathered) std::memset(sum, 0, gathered * sizeof(T));
     for (T* copy : run.copies)
       if (gathered) std::memset(copy, 0, gathered * sizeof(T));
-    for_all(run, phase, n_threads, work, [&](const Slice<T>& rows) {
+    for_all(run, n_threads, work, [&](const Slice<T>& rows) {
       for (auto step = phase.sliced.rbegin(); step != phase.sliced.rend(); ++step)
         reverse(run, **step, rows);
     });

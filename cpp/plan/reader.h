@@ -142,6 +142,8 @@ std::unique_ptr<Step<T>> make_linear(const Reader& reader);
 template <class T>
 std::unique_ptr<Step<T>> make_convolution(const Reader& reader);
 template <class T>
+std::unique_ptr<Step<T>> make_exchange(const Reader& reader);
+template <class T>
 std::unique_ptr<Step<T>> make_product(const Reader& reader);
 template <class T>
 std::unique_ptr<Step<T>> make_repulsion(const Reader& reader);

@@ -300,38 +300,6 @@ class Energies final : public Step<T> {
   std::vector<std::vector<double>> scale_, offset_;  // of each member and species
 };
 
-template <class T>
-class Exchange final : public Step<T> {
- public:
-  explicit Exchange(const Reader& r) {
-    this->reads = {{r.place("x")}};
-    this->writes = {{r.place("y")}};
-    r.require(r.place("x").width == r.place("y").width && r.is_whole(r.place("x")) &&
-                  r.is_whole(r.place("y")) && r.register_of(r.place("x")).kind == Kind::local &&
-                  r.register_of(r.place("y")).kind == Kind::nodes,
-              "x must be a whole register of local atoms, y one of nodes as wide");
-  }
-
-  void forward(const Run<T>& run, const Slice<T>&) const override {
-    const int64_t width = this->reads[0].place.width;
-    T* rows = this->output(run, 0).rows.data;
-    std::memcpy(rows, this->input(run, 0, 0).data, run.n_local * width * sizeof(T));
-    if (!run.exchanger) return;
-    std::memset(rows + run.n_local * width, 0, (run.n_nodes - run.n_local) * width * sizeof(T));
-    run.exchanger->forward(rows, width);
-  }
-
-  void reverse(const Run<T>& run, const Slice<T>&) const override {
-    const int64_t width = this->reads[0].place.width;
-    T* rows = run.gradient(this->writes[0].place, 0).data;
-    if (run.exchanger) run.exchanger->reverse(rows, width);
-    const Target<T> to_x = this->to_input(run, 0, 0);
-    loops<T>().scale(run.n_local * width, T(1), rows, to_x.rows.data, to_x.add);
-  }
-
-  bool is_whole() const override { return true; }
-};
-
 }  // namespace
 
 template <class T>
@@ -343,7 +311,6 @@ std::unique_ptr<Step<T>> make_row_step(const Reader& reader) {
   if (kind == "normalize") return std::make_unique<Normalize<T>>(reader);
   if (kind == "couple") return std::make_unique<Couple<T>>(reader);
   if (kind == "energies") return std::make_unique<Energies<T>>(reader);
-  if (kind == "exchange") return std::make_unique<Exchange<T>>(reader);
   return nullptr;
 }
 template std::unique_ptr<Step<float>> make_row_step(const Reader&);

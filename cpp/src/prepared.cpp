@@ -13,8 +13,8 @@ namespace e3md {
 namespace {
 
 constexpr size_t kFew = 8;  // species that are prepared at once, used or not
-constexpr size_t kMany =
-    16;  // beyond, those that were met before are given up: tables of all fill memory
+// Beyond, species that were met before are given up: tables of all would fill memory.
+constexpr size_t kMany = 16;
 
 /// The modules whose energies are averaged: that of the file, or those of its committee.
 std::vector<torch::jit::Module> members_of(const torch::jit::Module& module,
@@ -110,10 +110,8 @@ std::shared_ptr<Prepared> Preparation::prepare_for(std::vector<int64_t> species)
   const bool all = species.size() == metadata_.species.size();
   prepared->species = std::move(species);
   prepared->module = all ? source_ : source_.deepcopy();
-  if (all)
-    prepare(prepared->module, metadata_, device_, dtype_);
-  else
-    prepare(prepared->module, metadata_, device_, dtype_, prepared->species);
+  prepare(prepared->module, metadata_, device_, dtype_,
+          all ? std::nullopt : std::optional(prepared->species));
   prepared->members = members_of(prepared->module, metadata_);
   prepared->together = prepared->module.find_method("member_energies");
   std::string why_not = "it was asked for";

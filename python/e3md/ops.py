@@ -1,5 +1,7 @@
 """The compiled ops (cpp/ops): typed, scriptable calls."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -32,6 +34,18 @@ def _why_missing() -> str:
 
 
 _load_library()
+
+from e3md._core import force_references  # noqa: E402  after libe3md
+
+
+@contextmanager
+def references(on: bool = True) -> Iterator[None]:
+    """Inside, every op runs its reference in torch operations, as with E3MD_REFERENCE=1."""
+    force_references(on)
+    try:
+        yield
+    finally:
+        force_references(False)
 
 
 def edge_conv(

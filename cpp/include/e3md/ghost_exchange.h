@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <string>
 
 namespace e3md {
 
@@ -18,6 +19,9 @@ class GhostExchanger {
   virtual void reverse(double* rows, int64_t width) = 0;
   virtual void reverse(float* rows, int64_t width) = 0;
 };
+
+/// Why a graph with so many ghosts cannot be evaluated where nothing fills them.
+std::string no_exchanger(int64_t n_ghosts);
 
 /// Lends `exchanger` (may be null: none) to the op while this object lives, for features of n_local
 /// own atoms and n_nodes atoms in all: the exchanger is called with no other number of rows. It is

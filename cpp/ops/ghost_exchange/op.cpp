@@ -40,9 +40,7 @@ GhostExchanger* exchanger_for(int64_t n_local, int64_t n_nodes) {
 }
 
 void check_no_ghosts(int64_t n_local, int64_t n_nodes) {
-  TORCH_CHECK(n_nodes == n_local, "ghost_exchange: the graph has ", n_nodes - n_local,
-              " ghost atoms, but no communicator is lent to fill them. Graphs with ghosts can be "
-              "evaluated only through a host that exchanges them (pair_style e3nn).");
+  TORCH_CHECK(n_nodes == n_local, "ghost_exchange: ", no_exchanger(n_nodes - n_local));
 }
 
 /// (n_local, width) -> (n_nodes, width)
@@ -85,6 +83,12 @@ at::Tensor ghost_exchange_meta(const at::Tensor& h, int64_t n_rows) {
 }
 
 }  // namespace
+
+std::string no_exchanger(int64_t n_ghosts) {
+  return "the graph has " + std::to_string(n_ghosts) +
+         " ghost atoms, but no communicator is lent to fill them. Graphs with ghosts can be "
+         "evaluated only through a host that exchanges them (pair_style e3nn).";
+}
 
 GhostExchangeScope::GhostExchangeScope(GhostExchanger* exchanger_, int64_t n_local_,
                                        int64_t n_nodes_)

@@ -1,5 +1,7 @@
 #include "irreps_linear/map.h"
 
+#include <algorithm>
+
 #include "common/table.h"
 
 namespace e3md {
@@ -58,6 +60,18 @@ IrrepsMap::IrrepsMap(at::TensorList weights, at::ArrayRef<double> scales, at::In
     check_columns(n, "the result", out_offset, n_m, c_out, dim_out);
     blocks.push_back({in_offset, n_m, out_offset, c_in, c_out, scales[n], weight.contiguous()});
   }
+}
+
+bool written_once(const std::vector<IrrepsBlock>& blocks, bool transposed, int64_t width) {
+  std::vector<char> written(width, 0);
+  for (const IrrepsBlock& b : blocks) {
+    if (b.weight.numel() == 0) continue;
+    const auto first = written.begin() + (transposed ? b.in_offset : b.out_offset);
+    const auto last = first + b.n_m * (transposed ? b.c_in : b.c_out);
+    if (std::find(first, last, 1) != last) return false;
+    std::fill(first, last, 1);
+  }
+  return std::find(written.begin(), written.end(), 0) == written.end();
 }
 
 }  // namespace e3md

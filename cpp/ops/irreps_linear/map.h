@@ -30,4 +30,7 @@ struct IrrepsMap {
             bool by_species, at::ScalarType dtype, int64_t dim_in, int64_t dim_out);
 };
 
+/// Whether the blocks write each of the `width` columns once, so that nothing need be there before.
+bool written_once(const std::vector<IrrepsBlock>& blocks, bool transposed, int64_t width);
+
 }  // namespace e3md

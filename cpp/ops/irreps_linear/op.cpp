@@ -7,7 +7,6 @@
 #include <torch/library.h>
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 #include <vector>
 
@@ -69,17 +68,6 @@ void multiply_all(const Blocks& blocks, bool transposed, const Rows& rows, const
   }
 }
 
-/// Whether the blocks write every column of the result.
-bool all_written(const Blocks& blocks, bool transposed, int64_t dim_out) {
-  std::vector<char> written(dim_out, 0);
-  for (const IrrepsBlock& b : blocks) {
-    if (b.weight.numel() == 0) continue;
-    const auto first = written.begin() + (transposed ? b.in_offset : b.out_offset);
-    std::fill(first, first + b.n_m * (transposed ? b.c_in : b.c_out), 1);
-  }
-  return !dim_out || !std::memchr(written.data(), 0, written.size());
-}
-
 Tensor irreps_linear(const Tensor& x_, at::TensorList weights, at::ArrayRef<double> scales,
                      at::IntArrayRef numbers, int64_t dim_out, bool transposed,
                      const std::optional<Tensor>& types) {
@@ -89,7 +77,7 @@ Tensor irreps_linear(const Tensor& x_, at::TensorList weights, at::ArrayRef<doub
                       transposed ? dim_out : dim_in, transposed ? dim_in : dim_out);
   const Rows rows(types, map.n_species, x_.size(0));
   const Tensor x = rows.sort(x_).contiguous();
-  Tensor out = all_written(map.blocks, transposed, dim_out)
+  Tensor out = written_once(map.blocks, transposed, dim_out)
                    ? at::empty({x.size(0), dim_out}, x.options())
                    : at::zeros({x.size(0), dim_out}, x.options());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "irreps_linear", [&] {

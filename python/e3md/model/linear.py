@@ -104,8 +104,6 @@ class Linear(nn.Module):
 
     def steps(self, plan: Plan, x: Value, factor: float = 1.0, into: Value | None = None) -> Value:
         """Times `factor`."""
-        if into is not None and x.rows == "species":
-            return plan.add(self.steps(plan, x, factor), into=into)
         return plan.linear(x, self.weights(), self.map, factor=factor, into=into)
 
     def weights(self) -> list[Tensor]:
@@ -146,8 +144,6 @@ class SpeciesLinear(nn.Module):
         return ops.irreps_linear(x, weights, self.scales, self.places, self.dim_out, False, types)
 
     def steps(self, plan: Plan, x: Value, into: Value | None = None) -> Value:
-        if into is not None and x.rows == "species":
-            return plan.add(self.steps(plan, x), into=into)
         return plan.linear(x, list(self.weights), self.map, by_species=True, into=into)
 
     @staticmethod

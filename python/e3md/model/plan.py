@@ -91,6 +91,9 @@ class Plan:
         factor: float = 1.0, into: Value | None = None,
     ) -> Value:  # fmt: skip
         """As `ops.irreps_linear`, times `factor`."""
+        if into is not None and into.rows != x.rows:  # of species: found once, then taken by type
+            y = self.linear(x, weights, irreps, by_species=by_species, factor=factor)
+            return self.add(y, into=into)
         y = self._target(x.rows, irreps.dim_out, into)
         self._step(
             "linear", x, y, weights=[self._name(w) for w in weights], places=irreps.places,

@@ -157,13 +157,12 @@ class MLP(nn.Module):
             x = x @ (weight * scale)
         return x
 
-    def steps(self, plan: Plan, x: Value, n_m: int = 1, into: Value | None = None) -> Value:
-        """For each of n_m components; only the last layer adds `into`."""
-        n_last = len(self.weights) - 1
+    def steps(self, plan: Plan, x: Value, n_m: int = 1) -> Value:
+        """For each of n_m components."""
         for n, weight in enumerate(self.weights):
             if n > 0:
                 x = plan.activate(x, "silu", self.gain)
-            x = plan.linear(x, [weight], matrix(weight, n_m), into=into if n == n_last else None)
+            x = plan.linear(x, [weight], matrix(weight, n_m))
         return x
 
     stacked = staticmethod(SideBySide)
