@@ -9,7 +9,6 @@ its own, in turn; the shortest step of each counts, and the largest load and mem
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from e3md import E3Calculator
 from e3md.bench import describe
 from e3md.data.statistics import Statistics
 from e3md.export import save_model
+from e3md.memory import status_kilobytes
 from e3md.model import MACEConfig, build_model
 from e3md.model_file import TrainingRecord
 
@@ -78,7 +78,7 @@ def measure(model: Path) -> dict[str, Any]:
         start = time.perf_counter()
         many.get_forces()
         seconds.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    peak = status_kilobytes("/proc/self/status", "VmHWM") / 1e3
     text = describe(many, calculator)
     return {"ready": ready, "step": 1e6 * min(seconds) / len(many), "peak": peak, "what": text}
 

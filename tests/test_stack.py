@@ -19,7 +19,7 @@ from e3md.derivatives import predict
 from e3md.export import save_model
 from e3md.model import build_model, choose_knots
 from e3md.model.committee import Committee, StackedCommittee
-from e3md.model_file import TrainingRecord
+from e3md.model_file import TrainingRecord, load_module
 from e3md.neighbors import atoms_to_graph, neighbor_list
 from laws import with_knots
 
@@ -213,6 +213,25 @@ def _energies_and_forces(model: nn.Module, cutoff: float, atoms: Atoms) -> tuple
 
 
 @pytest.mark.usefixtures("_coarse_tables")
+def test_members_that_were_exported_alone_are_stacked(tmp_path: Path) -> None:
+    config, statistics = small_config("schnet"), random_statistics(SPECIES)
+    models = [build_model(config, statistics, torch.float64) for _ in range(2)]
+    save_model(models[0], config, statistics, TrainingRecord(), tmp_path / "one.pt")
+    remark = save_model(
+        Committee(models), config, statistics, TrainingRecord(), tmp_path / "committee.pt"
+    )
+    assert "one after the other" not in remark
+    assert hasattr(load_module(str(tmp_path / "committee.pt")), "member_energies")
+
+
+def test_members_that_cannot_be_stacked_are_said_to_be(tmp_path: Path) -> None:
+    config, statistics = small_config("so3net"), random_statistics(SPECIES)
+    models = [build_model(config, statistics, torch.float64) for _ in range(2)]
+    path = tmp_path / "committee.pt"
+    remark = save_model(Committee(models), config, statistics, TrainingRecord(), path)
+    assert remark.endswith("one after the other: ChannelProduct cannot be stacked")
+
+
 @pytest.mark.parametrize("difference", UNLIKE)
 def test_a_file_of_unlike_members_is_their_mean(difference: str, tmp_path: Path) -> None:
     torch.manual_seed(5)

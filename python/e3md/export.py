@@ -1,5 +1,6 @@
 """Trained weights to a model file."""
 
+import copy
 import dataclasses
 import datetime
 from collections.abc import Sequence
@@ -44,7 +45,10 @@ def save_model(
     reach = Reach(shortest, config.cutoff) if shortest else None
     model.cpu().eval()
     tables, remark = _tabulated(model, config.cutoff, statistics.species, exact, reach)
-    module = _together(model) if tables and isinstance(model, Committee) else model
+    module: nn.Module = model
+    if tables and isinstance(model, Committee):
+        module, apart = _together(model)
+        remark += apart
     set_dtype(module, dtype)
     about = ModelRecord(
         e3md_version=__version__,
@@ -67,10 +71,9 @@ def save_model(
         training=record,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     )
-    setattr(module, "bound", about.bound())  # noqa: B010
-    setattr(module, "plan", _plan(module))  # noqa: B010
-    scripted = torch.jit.script(module.eval())
-    write_bytes(path, pack(scripted, about))
+    carrier: Any = copy.deepcopy(module.eval())  # scripting leaves its marks
+    carrier.bound, carrier.plan = about.bound(), _plan(module)
+    write_bytes(path, pack(torch.jit.script(carrier), about))
     return remark
 
 
@@ -97,12 +100,12 @@ def _tabulated(
     return found, _remark(tables, near, trained)
 
 
-def _together(committee: Committee) -> Committee:
-    """One that evaluates its members at once, if they can be."""
+def _together(committee: Committee) -> tuple[Committee, str]:
+    """One that evaluates its members at once, or the same and why it does not."""
     try:
-        return StackedCommittee(members_of(committee))
-    except ValueError:
-        return committee
+        return StackedCommittee(members_of(committee)), ""
+    except ValueError as error:
+        return committee, f". Members are evaluated one after the other: {error}"
 
 
 def _plan(module: nn.Module) -> str:
