@@ -28,6 +28,11 @@ def loops() -> bool:
         pass
 
 
+def fills_memory() -> bool:
+    held = b"x" * (2 * PATIENT.bytes)  # kept: what is freed may never be seen
+    return loops() and bool(held)
+
+
 def leaves_a_process_behind() -> bool:
     subprocess.Popen(["sleep", "60"])
     return True
@@ -46,7 +51,7 @@ ENDS: dict[str, tuple[Callable[[], bool], Verdict]] = {
     "abort": (lambda: bool(os.kill(os.getpid(), signal.SIGABRT)), Verdict.crash),
     "exit": (lambda: os._exit(0), Verdict.crash),
     "loop": (loops, Verdict.hang),
-    "big": (lambda: bool(b"x" * (1 << 30)) and loops(), Verdict.memory),
+    "big": (fills_memory, Verdict.memory),
     "children": (leaves_a_process_behind, Verdict.unchanged),
 }
 

@@ -3,9 +3,9 @@
 import weakref
 from pathlib import Path
 
-from e3md._core import Potential
+from e3md._core import Potential, references_forced
 
-_Key = tuple[str, str, str | None, tuple[int, ...]]
+_Key = tuple[str, str, str | None, bool, tuple[int, ...]]
 _in_use: weakref.WeakValueDictionary[_Key, Potential] = weakref.WeakValueDictionary()
 
 
@@ -18,7 +18,7 @@ def load_potential(path: str, device: str, dtype: str | None) -> Potential:
     Raises:
         ValueError: for a model file, device or dtype that cannot be used; the text says why.
     """
-    key = (path, device, dtype, _identity(path))
+    key = (path, device, dtype, references_forced(), _identity(path))
     found = _in_use.get(key)
     if found is None:
         found = Potential(path, device, dtype)
