@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +25,10 @@ from e3md.neighbors import species_types
 from laws import CONFIGS, SPECIES, build
 from test_stack import VARIANTS
 
+WIDE = (
+    small_config("mace", hidden_irreps="69x0e+20x1o"),
+    small_config("nequip", channels=69, n_layers=2),
+)
 PLANNED = "a plan of"
 N_DAMAGED = int(os.environ.get("E3MD_DAMAGED_PLANS", "30"))
 
@@ -65,6 +71,43 @@ def test_every_configuration(name: str, dtype: str, tmp_path: Path) -> None:
     config, path = CONFIGS[name], tmp_path / "model.pt"
     save_model(build(config), config, random_statistics(SPECIES), TrainingRecord(), path)
     assert_alike(path, structures(), dtype)
+
+
+def assert_wide_models_alike(folder: Path) -> None:
+    """Columns for the widest loops, single vectors and what is left; rows likewise."""
+    for n, config in enumerate(WIDE):
+        path = folder / f"{n}.pt"
+        save_model(build(config), config, random_statistics(SPECIES), TrainingRecord(), path)
+        for dtype in ("float64", "float32"):
+            assert_alike(path, structures()[1:], dtype)
+
+
+def test_wide_models(tmp_path: Path) -> None:
+    assert_wide_models_alike(tmp_path)
+
+
+@pytest.mark.parametrize("level", ["baseline", "avx2"])
+def test_wide_models_by_other_instructions(level: str, tmp_path: Path) -> None:
+    script = "import sys, test_plan as t; t.assert_wide_models_alike(t.Path(sys.argv[1]))"
+    env = {**os.environ, "E3MD_ISA": level, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    run = subprocess.run(command, env=env, capture_output=True, text=True)
+    if "does not have these instructions" in run.stderr:
+        pytest.skip(f"this CPU lacks {level}")
+    assert run.returncode == 0, run.stderr
+
+
+def test_steps_and_their_times(tmp_path: Path) -> None:
+    config, path = CONFIGS["mace-1o"], tmp_path / "model.pt"
+    save_model(build(config), config, random_statistics(SPECIES), TrainingRecord(), path)
+    atoms, neighbors = random_structure(150, seed=4), NeighborList(config.cutoff)
+    types = species_types(atoms.numbers, SPECIES)
+    structure = (types, atoms.positions, atoms.cell.array, atoms.pbc, neighbors)
+    times = Potential(str(path)).step_times(*structure)
+    assert [kind for kind, _, _ in times].count("convolution") == 2
+    assert times[-1][0] == "energies"
+    assert all(min(t) > 0 for kind, *t in times if kind in ("convolution", "product"))
+    assert Potential(str(path), plan=False).step_times(*structure) == []
 
 
 @pytest.mark.parametrize("name", VARIANTS)

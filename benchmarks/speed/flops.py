@@ -8,6 +8,10 @@ polynomial of the product basis (one per term forward, three backward). Harmonic
 and sums are left out, so fractions of the peak err on the low side.
 """
 
+import time
+from collections import Counter
+
+import torch
 from torch import nn
 
 from e3md.model.linear import Linear
@@ -17,26 +21,39 @@ from e3md.model.splines import SplineConvolution
 from e3md.model.symmetric_contraction import SymmetricContraction
 
 
-def flops_per_atom(model: nn.Module, n_neighbors: float) -> float:
-    """At a mean number of neighbors, where the model reads tables."""
+def sgemm_peak(threads: int) -> float:
+    """GFLOP/s of a float32 matrix product of order 1024, the best of several."""
+    torch.set_num_threads(threads)
+    a, best = torch.randn(1024, 1024), 0.0
+    for _ in range(20):
+        start = time.perf_counter()
+        a @ a
+        best = max(best, 2 * 1024**3 / (time.perf_counter() - start) / 1e9)
+    return best
+
+
+def flops_per_atom(model: nn.Module, n_neighbors: float) -> Counter[str]:
+    """Of each kind of step, at a mean number of neighbors, where the model reads tables."""
     merged = {
         inside
         for layer in model.modules()
         if isinstance(layer, MACELayer) and layer.merged is not None
         for inside in (layer.convolution.splines, layer.linear_up, layer.linear_a)
     }  # what the tables of a first layer contain
-    total = 0.0
+    total: Counter[str] = Counter()
     for module in model.modules():
         if module in merged:
             continue
         match module:
             case SplineConvolution():
-                total += n_neighbors * _edge(module.table)
+                total["convolution"] += round(n_neighbors * _edge(module.table))
             case Linear():
                 pairs = zip(module.weights(), module.map.blocks, strict=True)
-                total += 2 * 2 * sum(weight.numel() * block.n_m for weight, block in pairs)
+                total["linear"] += (
+                    2 * 2 * sum(weight.numel() * block.n_m for weight, block in pairs)
+                )
             case SymmetricContraction():
-                total += 4 * 2 * len(module.program.terms) * module.channels
+                total["product"] += 4 * 2 * len(module.program.terms) * module.channels
     return total
 
 

@@ -13,7 +13,6 @@ OUTPUT/speed.png. Times are medians over steps in which atoms move as in molecul
 import argparse
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import systems
 import torch
 from ase.io import read, write
 from environments import make_environments
-from flops import flops_per_atom
+from flops import flops_per_atom, sgemm_peak
 from plot import plot
 from rich.console import Console
 from rich.table import Table
@@ -41,17 +40,6 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def sgemm_peak(threads: int) -> float:
-    """GFLOP/s of a float32 matrix product of order 1024, the best of several."""
-    torch.set_num_threads(threads)
-    a, best = torch.randn(1024, 1024), 0.0
-    for _ in range(20):
-        start = time.perf_counter()
-        a @ a
-        best = max(best, 2 * 1024**3 / (time.perf_counter() - start) / 1e9)
-    return best
-
-
 def time_peer(
     model: models.Model, path: Path, structure: Path, dtype: str, threads: int, steps: int
 ) -> Any:
@@ -62,7 +50,7 @@ def time_peer(
 
 def count_flops(initial: InitialModel, n_neighbors: float) -> float:
     built = build_model(initial.config, initial.statistics, torch.float64)
-    return flops_per_atom(built, n_neighbors)
+    return flops_per_atom(built, n_neighbors).total()
 
 
 def measure(name: str, system: str, dtype: str, threads: int) -> dict[str, Any]:

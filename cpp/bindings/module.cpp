@@ -96,6 +96,16 @@ py::dict evaluate_structure(const e3md::Potential& potential, const Integers& ty
   return out;
 }
 
+py::list step_times(const e3md::Potential& potential, const Integers& types,
+                    const Doubles& positions, const Doubles& cell, const std::array<bool, 3>& pbc,
+                    e3md::NeighborList& list) {
+  py::list out;
+  for (const e3md::StepTime& time :
+       potential.step_times(to_graph(list, types, positions, cell, pbc)))
+    out.append(py::make_tuple(time.kind, time.forward, time.reverse));
+  return out;
+}
+
 py::array hessian(const e3md::Potential& potential, const Integers& types, const Doubles& positions,
                   const Doubles& cell, const std::array<bool, 3>& pbc, e3md::NeighborList& list) {
   const e3md::Graph graph = to_graph(list, types, positions, cell, pbc);
@@ -188,6 +198,7 @@ PYBIND11_MODULE(_core, m) {
       .def("use", &e3md::Potential::use, "types"_a, py::call_guard<py::gil_scoped_release>())
       .def("evaluate_structure", evaluate_structure, "types"_a, "positions"_a, "cell"_a, "pbc"_a,
            "neighbor_list"_a, "atomic_virials"_a = false, "members"_a = false)
+      .def("step_times", step_times, "types"_a, "positions"_a, "cell"_a, "pbc"_a, "neighbor_list"_a)
       .def("hessian", hessian, "types"_a, "positions"_a, "cell"_a, "pbc"_a, "neighbor_list"_a)
       .def("descriptors", descriptors, "types"_a, "positions"_a, "cell"_a, "pbc"_a,
            "neighbor_list"_a);

@@ -125,7 +125,9 @@ class Marks {
 };
 
 template <class T>
-void append(Sequence<T>& sequence, std::unique_ptr<Step<T>> step) {
+void append(Sequence<T>& sequence, std::unique_ptr<Step<T>> step, const std::string& kind) {
+  step->kind = kind;
+  step->number = sequence.n_evaluated++;
   auto& phases = sequence.phases;
   if (phases.empty() || (step->is_whole() && !phases.back().sliced.empty())) phases.emplace_back();
   (step->is_whole() ? phases.back().whole : phases.back().sliced).push_back(std::move(step));
@@ -207,7 +209,7 @@ Sequence<T> read_sequence(const json& text, Context context) {
         sequence.registers[step->writes[0].place.number].kind == Kind::species)
       run_constant(sequence, *step, context.n_species);
     else
-      append(sequence, std::move(step));
+      append(sequence, std::move(step), reader.kind());
   }
   if (!energies) fail("gives no energies");
   mark_reverse(sequence, marks);

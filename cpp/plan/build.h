@@ -19,6 +19,7 @@ struct Sequence {
   std::vector<std::vector<T>> constants;  ///< values of registers of species
   std::vector<Phase<T>> phases;
   int64_t n_members = 1;
+  size_t n_evaluated = 0;  ///< steps, without those of species
   bool exchanges = false;  ///< needs a communicator where there are ghosts
 };
 

@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <mutex>
 #include <numeric>
@@ -37,6 +38,29 @@ struct Workspace {
   }
 };
 
+/// Adds the time of its life to that of a step.
+class Stopwatch {
+ public:
+  template <class T>
+  Stopwatch(const Run<T>& run, const Step<T>& step, double StepTime::* part) {
+    if (!run.times) return;
+    StepTime& time = (*run.times)[step.number];
+    time.kind = step.kind;
+    sum_ = &(time.*part);
+    begin_ = Clock::now();
+  }
+  ~Stopwatch() {
+    if (sum_) *sum_ += std::chrono::duration<double>(Clock::now() - begin_).count();
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  double* sum_ = nullptr;
+  Clock::time_point begin_;
+};
+
 template <class T>
 class PlanOf final : public Plan {
  public:
@@ -53,11 +77,13 @@ class PlanOf final : public Plan {
   Outcome evaluate(const Graph& graph, bool apart, GhostExchanger* exchanger) const override {
     if (sequence_.exchanges && !exchanger && graph.n_nodes != graph.n_local)
       throw Error(no_exchanger(graph.n_nodes - graph.n_local));
-    std::unique_ptr<Workspace<T>> work = take();
-    Outcome outcome = evaluate(graph, apart ? sequence_.n_members : 1, exchanger, *work);
-    const std::lock_guard lock(mutex_);
-    idle_.push_back(std::move(work));
-    return outcome;
+    return evaluate(graph, apart ? sequence_.n_members : 1, exchanger, nullptr);
+  }
+
+  std::vector<StepTime> time(const Graph& graph) const override {
+    std::vector<StepTime> times(sequence_.n_evaluated);
+    evaluate(graph, 1, nullptr, &times);
+    return times;
   }
 
  private:
@@ -76,13 +102,23 @@ class PlanOf final : public Plan {
   }
 
   Outcome evaluate(const Graph& graph, int64_t n_gradients, GhostExchanger* exchanger,
-                   Workspace<T>& work) const {
+                   std::vector<StepTime>* times) const {
+    std::unique_ptr<Workspace<T>> work = take();
+    Outcome outcome = evaluate(graph, n_gradients, exchanger, times, *work);
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(work));
+    return outcome;
+  }
+
+  Outcome evaluate(const Graph& graph, int64_t n_gradients, GhostExchanger* exchanger,
+                   std::vector<StepTime>* times, Workspace<T>& work) const {
     Outcome outcome{sequence_.n_members, {}, {}};
     outcome.energies.resize(graph.n_local * sequence_.n_members);
     Run<T> run = prepare(graph, n_gradients, work);
     run.energies = outcome.energies.data();
     run.exchanger = exchanger;
-    const int n_threads = threads_for(graph.n_local);
+    run.times = times;
+    const int n_threads = times ? 1 : threads_for(graph.n_local);
     place_registers(run, n_threads, work);
     sort_slices(graph, n_threads, work);
     for (const Phase<T>& phase : sequence_.phases) forward(run, phase, n_threads, work);
@@ -216,15 +252,17 @@ class PlanOf final : public Plan {
                const Workspace<T>& work) const {
     for (const auto& step : phase.whole) {
       const Slice<T> rows = all_rows(run.n_nodes);
-      clear(run, run.values, step->writes[0], rows);
-      step->forward(run, rows);
+      forward(run, *step, rows);
     }
     for_all(run, n_threads, work, [&](const Slice<T>& rows) {
-      for (const auto& step : phase.sliced) {
-        for (const Operand& write : step->writes) clear(run, run.values, write, rows);
-        step->forward(run, rows);
-      }
+      for (const auto& step : phase.sliced) forward(run, *step, rows);
     });
+  }
+
+  void forward(const Run<T>& run, const Step<T>& step, const Slice<T>& rows) const {
+    const Stopwatch watch(run, step, &StepTime::forward);
+    for (const Operand& write : step.writes) clear(run, run.values, write, rows);
+    step.forward(run, rows);
   }
 
   void reverse(const Run<T>& run, const Phase<T>& phase, int n_threads,
@@ -247,6 +285,7 @@ class PlanOf final : public Plan {
 
   void reverse(const Run<T>& run, const Step<T>& step, const Slice<T>& rows) const {
     if (!step.goes_back) return;
+    const Stopwatch watch(run, step, &StepTime::reverse);
     for (const Operand& read : step.reads)
       if (read.active) clear(run, run.gradients, read, rows);
     step.reverse(run, rows);

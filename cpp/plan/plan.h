@@ -29,6 +29,8 @@ class Plan {
   /// apart: a gradient for each member, else one of the sum of their energies. Collective where an
   /// exchanger is given: also without edges or atoms.
   virtual Outcome evaluate(const Graph& graph, bool apart, GhostExchanger* exchanger) const = 0;
+  /// What each step takes in one evaluation by one thread.
+  virtual std::vector<StepTime> time(const Graph& graph) const = 0;
   virtual int64_t n_members() const = 0;
   virtual size_t n_steps() const = 0;
 };

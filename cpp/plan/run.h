@@ -4,6 +4,7 @@
 
 #include "e3md/ghost_exchange.h"
 #include "e3md/graph.h"
+#include "e3md/potential.h"
 #include "plan/row_kernels.h"
 
 // What the steps of a plan work on: registers, matrices with a row for each atom.
@@ -57,6 +58,7 @@ struct Run {
   int64_t n_gradients = 1;
   double* energies = nullptr;  ///< (n_local, n_members)
   GhostExchanger* exchanger = nullptr;
+  std::vector<StepTime>* times = nullptr;  ///< of all steps, where they are asked for: one thread
   const std::vector<Register>* registers = nullptr;
   std::vector<T*> values, gradients;  ///< of each register; thread 0's of nodes
   std::vector<T*> copies;  ///< of each further thread: what it adds to the gradient of nodes

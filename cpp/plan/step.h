@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "plan/run.h"
@@ -23,6 +24,8 @@ class Step {
  public:
   virtual ~Step() = default;
 
+  std::string kind;   ///< as the text calls it
+  size_t number = 0;  ///< in the order of evaluation
   std::vector<Operand> reads;
   std::vector<Operand> writes;  ///< none or one
   bool goes_back = true;        ///< takes part in the reverse

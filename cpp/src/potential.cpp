@@ -292,6 +292,15 @@ Result Potential::evaluate(const Graph& graph, Wanted wanted, GhostExchanger* ex
   return result;
 }
 
+std::vector<StepTime> Potential::step_times(const Graph& graph) const {
+  check_graph(graph, impl_->metadata);
+  std::vector<StepTime> times;
+  const auto prepared = impl_->preparation.of(graph.types);
+  for (const auto& plan : prepared->plans)
+    for (StepTime& time : plan->time(graph)) times.push_back(std::move(time));
+  return times;
+}
+
 std::vector<double> Potential::hessian(const Graph& graph) const {
   check_graph(graph, impl_->metadata);
   if (graph.n_nodes != graph.n_local)

@@ -116,6 +116,15 @@ class Potential:
         atomic_virials: bool = False,
         members: bool = False,
     ) -> Evaluation: ...
+    def step_times(
+        self,
+        types: ArrayLike,
+        positions: ArrayLike,
+        cell: ArrayLike,
+        pbc: ArrayLike,
+        neighbor_list: NeighborList,
+    ) -> list[tuple[str, float, float]]:
+        """Of each step of the plan: kind, seconds forwards and backwards, by one thread."""
     def hessian(
         self,
         types: ArrayLike,

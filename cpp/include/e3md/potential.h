@@ -34,6 +34,12 @@ struct Wanted {
   bool members = false;  ///< energy and forces of each member of a committee
 };
 
+/// What a step of a plan takes.
+struct StepTime {
+  std::string kind;
+  double forward = 0, reverse = 0;  ///< s
+};
+
 /// A model file, ready to evaluate graphs. Immutable after construction: may be shared.
 class Potential {
  public:
@@ -58,6 +64,10 @@ class Potential {
   /// (naming the atom and its nearest neighbor's distance).
   Result evaluate(const Graph& graph, Wanted wanted = {},
                   GhostExchanger* exchanger = nullptr) const;
+
+  /// Seconds of each step of the plan, forwards and backwards, in one evaluation by one thread;
+  /// none where TorchScript evaluates.
+  std::vector<StepTime> step_times(const Graph& graph) const;
 
   /// d²E/dx_a dx_b, (3 n_local, 3 n_local) eV/Å². Needs a graph without ghosts.
   std::vector<double> hessian(const Graph& graph) const;

@@ -55,14 +55,14 @@ struct DifferentiateRadial {
 
   template <int N, bool FULL>
   static void tile(const Path& path, const RadialBlock<T>& block, const T* coefficient, const T* g,
-                   const Scratch<T>* s, Features features, int b, Sums* sums, int64_t channel,
+                   const EdgeBasis<T>* basis, Features features, int b, Sums* sums, int64_t channel,
                    int lanes) {
     using Channels = Tile<T, N, FULL>;
     const int n_in = M_IN > 0 ? M_IN : path.n_in;
     const int n_out = M_OUT > 0 ? M_OUT : path.n_out;
     const Knots<T, N> knots(block.knot[b], block.row, path.weight_offset + channel);
-    const Channels w = knots.template combine<FULL>(s->basis + b);
-    const Channels dw = knots.template combine<FULL>(s->slope + b);
+    const Channels w = knots.template combine<FULL>(basis->value);
+    const Channels dw = knots.template combine<FULL>(basis->slope);
     Channels y[capacity<M_OUT>()];
     const T* g_row = g + path.out_offset + channel;
     for (int k = 0; k < n_out; ++k) y[k] = Channels::load(g_row + k * path.out_stride, lanes);
@@ -95,11 +95,12 @@ struct DifferentiateRadial {
                   int64_t n_paths, T* lane_sums) {
     const int n_pairs = (M_IN > 0 ? M_IN : path.n_in) * (M_OUT > 0 ? M_OUT : path.n_out);
     for (int b = 0; b < block.n; ++b) {
+      const EdgeBasis<T> basis(*s, b);
       Sums sums;
       for (int k = 0; k < n_pairs; ++k) sums.pairs[k] = Vec<T>{};
       sums.radial = Vec<T>{};
       for (int64_t n = 0; n < n_paths; ++n)
-        for_channels<T, DifferentiateRadial>((&path)[n], block, coefficient, g, s, features, b,
+        for_channels<T, DifferentiateRadial>((&path)[n], block, coefficient, g, &basis, features, b,
                                              &sums);
       auto* lanes = reinterpret_cast<Vec<T>*>(lane_sums) + b * (dim_sh + 1);
       for (int t = path.term_begin; t < path.term_end; ++t)

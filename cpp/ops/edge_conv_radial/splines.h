@@ -146,6 +146,19 @@ int64_t same_terms(const RadialProblem<T>& p, int64_t first) {
   return n;
 }
 
+/// Basis and slope of edge b in all lanes, for tile after tile.
+template <class T>
+struct EdgeBasis {
+  Vec<T> value[kSplineTerms], slope[kSplineTerms];
+
+  E3MD_INLINE EdgeBasis(const Scratch<T>& s, int b) {
+    for (int q = 0; q < kSplineTerms; ++q) {
+      value[q] = s.basis[q * kBlock + b] - Vec<T>{};
+      slope[q] = s.slope[q * kBlock + b] - Vec<T>{};
+    }
+  }
+};
+
 /// Weights of one edge in one tile of channels: sum of basis times what the two knots hold.
 template <class T, int N>
 struct Knots {
@@ -169,6 +182,16 @@ struct Knots {
     for (int n = 0; n < N; ++n) {
       w.v[n] = basis[0] * v[0][n];
       for (int q = 1; q < kSplineTerms; ++q) w.v[n] += basis[q * kBlock] * v[q][n];
+    }
+    return w;
+  }
+
+  template <bool FULL>
+  E3MD_INLINE Tile<T, N, FULL> combine(const Vec<T> (&basis)[kSplineTerms]) const {
+    Tile<T, N, FULL> w;
+    for (int n = 0; n < N; ++n) {
+      w.v[n] = basis[0] * v[0][n];
+      for (int q = 1; q < kSplineTerms; ++q) w.v[n] += basis[q] * v[q][n];
     }
     return w;
   }
