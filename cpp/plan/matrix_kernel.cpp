@@ -50,10 +50,8 @@ void multiply(const Matrix<T>& w, T scale, T keep, Rows<const T> x, Rows<T> y, i
   int64_t c = 0;
   for (; c + kVectors * kWidth <= w.n_out; c += kVectors * kWidth)
     columns<T, kVectors, true>(c, w, scale, keep, x, y, n, 0);
-  for (; c + kWidth <= w.n_out; c += kWidth)
-    columns<T, 1, true>(c, w, scale, keep, x, y, n, 0);
-  if (c < w.n_out)
-    columns<T, 1, false>(c, w, scale, keep, x, y, n, static_cast<int>(w.n_out - c));
+  for (; c + kWidth <= w.n_out; c += kWidth) columns<T, 1, true>(c, w, scale, keep, x, y, n, 0);
+  if (c < w.n_out) columns<T, 1, false>(c, w, scale, keep, x, y, n, static_cast<int>(w.n_out - c));
 }
 
 }  // namespace

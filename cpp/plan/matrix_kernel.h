@@ -4,7 +4,8 @@
 #include "plan/row_kernels.h"
 
 // Products of a few rows with a matrix that stays, compiled once per instruction set. BLAS takes as
-// long again for its preparations where rows are few, and leaves half of AVX-512 unused on some CPUs.
+// long again for its preparations where rows are few, and leaves half of AVX-512 unused on some
+// CPUs.
 
 namespace e3md::kernels {
 
