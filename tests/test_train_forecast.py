@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from e3md.cli import app
 from e3md.train import forecast
+from e3md.train.budget import Budget
 from e3md.train.checkpoint import BEST, load_checkpoint
-from e3md.train.forecast import Forecast, duration
+from e3md.train.forecast import duration
 from e3md.train.run import train
 from fuzz.runs import same
 from training_data import write_run
@@ -27,10 +28,8 @@ def test_durations(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
 
-def test_a_limit_of_time_is_part_of_it() -> None:
-    assert forecast.forecast(100, 6.0, None) == "expected time: 10 min for 100 epochs of 6 s"
-    assert forecast.forecast(100, 6.0, 20) == "expected time: 10 min for 100 epochs of 6 s"
-    assert forecast.forecast(100, 6.0, 4).endswith("epochs of 6 s, of which max_time allows 4 min")
+def test_epochs_and_their_time() -> None:
+    assert forecast.forecast(100, 6.0) == "expected time: 10 min for 100 epochs of 6 s"
 
 
 def test_it_is_said_before_the_first_epoch(tmp_path: Path, monkeypatch) -> None:
@@ -48,7 +47,7 @@ def test_it_is_said_before_the_first_epoch(tmp_path: Path, monkeypatch) -> None:
 
 def test_the_weights_do_not_depend_on_it(tmp_path: Path, monkeypatch) -> None:
     told = train(write_run(tmp_path / "told", max_epochs=2))
-    monkeypatch.setattr(Forecast, "on_train_start", lambda *_: None)
+    monkeypatch.setattr(Budget, "on_train_start", lambda *_: None)
     untold = train(write_run(tmp_path / "untold", max_epochs=2))
     one, other = (load_checkpoint(run / BEST)["state_dict"] for run in (told, untold))
     assert same(one, other)

@@ -49,7 +49,7 @@ def test_sound_settings_give_no_line(training: dict, samples: list[Sample]) -> N
     ("training", "data", "line"),
     [
         ({"schedule": "plateau", "warmup_steps": 5}, {}, "training.warmup_steps: 5 has no effect"),
-        ({"patience": 5}, {}, "training.patience: 5 has no effect with schedule: cosine"),
+        ({"patience": 5}, {}, "training.patience: 5 has no effect without schedule: plateau"),
         ({"batch_size": 5, "batch_edges": 500}, {}, "training.batch_size: 5 has no effect"),
         ({"loss": {"huber_delta": 0.3}}, {}, "training.loss.huber_delta: 0.3 has no effect"),
         ({}, {"valid": ["b.xyz"], "valid_fraction": 0.2}, "data.valid_fraction: 0.2 has no effect"),

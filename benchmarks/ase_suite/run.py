@@ -49,7 +49,7 @@ CONFIG = {
 def train(folder: Path, minutes: float) -> Path:
     """A potential of EMT's elements that is about EMT."""
     ase.io.write(folder / "frames.xyz", list(frames()))
-    training = {**CONFIG["training"], "max_time": minutes}  # type: ignore[dict-item]
+    training = {**CONFIG["training"], "hours": minutes / 60}  # type: ignore[dict-item]
     (folder / "config.yaml").write_text(yaml.safe_dump({**CONFIG, "training": training}))
     for arguments in (["train", "config.yaml"], ["export", "run", "-o", "emt.pt"]):
         subprocess.run([sys.executable, "-m", "e3md", *arguments], cwd=folder, check=True)

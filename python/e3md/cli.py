@@ -75,6 +75,12 @@ def train(
     quick: Annotated[
         bool, typer.Option("--quick", help="with --data: a small model, a first look in 5 minutes")
     ] = False,
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            help="wall time of the run, in place of epochs; with --resume of all its parts"
+        ),
+    ] = None,
 ) -> None:
     """Train a potential and write a report."""
     from e3md.data.read import DataKeys
@@ -89,12 +95,16 @@ def train(
         raise ValueError("--valid and --test go with --data: set data.valid and data.test instead")
     if config and quick:
         raise ValueError("--quick goes with --data: in a configuration, set a small model yourself")
+    if hours is not None and not 0 < hours <= 1e5:
+        raise ValueError(f"--hours: {hours:g}, expected more than 0 and at most 100,000")
+    if quick and hours:
+        raise ValueError("--quick takes five minutes: leave out --hours, or --quick")
     if config:
-        run(config, resume=resume)
+        run(config, resume=resume, hours=hours)
     else:
         keys = DataKeys(energy=energy_key, forces=forces_key, stress=stress_key, virial=virial_key)
         files = DataConfig(train=data or [], valid=valid or [], test=test or [], keys=keys)
-        train_data(files.absolute(Path()), output, resume, quick)
+        train_data(files.absolute(Path()), output, resume, quick, hours)
 
 
 @app.command()

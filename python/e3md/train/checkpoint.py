@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
@@ -15,10 +16,11 @@ from e3md.model import ModelConfig, build_model
 from e3md.model.committee import Committee
 from e3md.model_file import UNFINISHED, TrainingRecord
 from e3md.train.history import History
+from e3md.train.module import PotentialTraining
 from e3md.train.settings import Change, Settings
 from e3md.train.speed import Speed
 
-BEST, LAST, RECORD = "best.ckpt", "last.ckpt", "record.json"
+BEST, LAST, STABLE, RECORD = "best.ckpt", "last.ckpt", "stable.ckpt", "record.json"
 PARTS = {"epoch", "state_dict", "optimizer_states", "lr_schedulers", "callbacks", "loops"}
 
 
@@ -72,6 +74,26 @@ class BestCheckpoint(ModelCheckpoint):
         super().load_state_dict({**state_dict, **here, "best_k_models": best})
 
 
+class StableCheckpoint(ModelCheckpoint):
+    """stable.ckpt: the epoch before the learning rate falls, from where a longer run goes on."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            folder, STABLE.removesuffix(".ckpt"),
+            enable_version_counter=False, save_on_train_epoch_end=True,
+        )  # fmt: skip
+
+    def on_train_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        assert isinstance(pl_module, PotentialTraining)
+        done = trainer.global_step
+        after = done + int(trainer.num_training_batches)
+        falls_next = pl_module.is_settled(after) and not pl_module.is_settled(done)
+        if falls_next and pl_module.config.schedule == "stable":
+            super().on_train_epoch_end(trainer, pl_module)
+
+
 class Patience(EarlyStopping):
     """Stops by the patience of the configuration, also where a checkpoint has another."""
 
@@ -80,16 +102,16 @@ class Patience(EarlyStopping):
 
 
 def checkpoints(folder: Path) -> list[ModelCheckpoint]:
-    """Callbacks that write best.ckpt and, in every epoch, last.ckpt.
+    """Callbacks that write best.ckpt, stable.ckpt and, in every epoch, last.ckpt.
 
-    Two callbacks, because `save_last` of one writes only in epochs that improve on the best. The
-    last one comes second, so that it holds the state of the first.
+    The last has one of its own, because `save_last` writes only in epochs that improve on the best,
+    and comes after them, so that it holds their state.
     """
     last = ModelCheckpoint(
         folder, LAST.removesuffix(".ckpt"),
         enable_version_counter=False, save_on_train_epoch_end=True,
     )  # fmt: skip
-    return [BestCheckpoint(folder), last]
+    return [BestCheckpoint(folder), StableCheckpoint(folder), last]
 
 
 def load_record(run_dir: Path) -> RunRecord:
@@ -158,7 +180,7 @@ def _unfinished(folder: Path) -> str:
     record = load_record(folder)
     if record.training.state != UNFINISHED:
         return ""
-    epochs = record.settings.training.max_epochs if record.settings else "?"
+    epochs = record.settings.training.length() if record.settings else "?"
     weights = load_checkpoint(folder / BEST)["epoch"] + 1
     return f"{UNFINISHED}, weights of epoch {weights} of {epochs} ({folder.name})"
 

@@ -23,9 +23,11 @@ from e3md.data.sources import expand_globs
 from e3md.model import ModelConfig, NequIPConfig
 from e3md.model.build import ARCHITECTURES
 from e3md.paths import expand
+from e3md.train.schedule import Schedule
 from e3md.train.yaml_file import YamlError, read_yaml
 
 LARGEST_SEED = 2**32 - 1  # of numpy
+MOST_EPOCHS = 10**7
 
 
 class _Section(BaseModel):
@@ -98,10 +100,13 @@ class LossConfig(_Section):
 class TrainingConfig(_Section):
     """The optimization."""
 
-    max_epochs: int = Field(300, ge=1, le=10**7)
-    max_time: float | None = Field(
-        None, gt=0, le=1e7, description="minutes, then stop after the epoch"
+    max_epochs: int = Field(
+        300, ge=1, le=MOST_EPOCHS, description="without a limit if hours are set"
     )
+    hours: float | None = Field(
+        None, gt=0, le=1e5, description="wall time of all parts of the run: epochs are made to fit"
+    )
+    max_time: float | None = Field(None, gt=0, le=1e7, description="minutes: hours in older files")
     batch_size: int = Field(2, ge=1, le=10**6, description="frames per step and process")
     batch_edges: int | None = Field(
         None,
@@ -113,8 +118,10 @@ class TrainingConfig(_Section):
     amsgrad: bool = Field(False, description="steps by the largest second moment so far")
     learning_rate: float = Field(0.006, gt=0)
     weight_decay: float = Field(0.0, ge=0)
-    schedule: Literal["cosine", "plateau"] = Field(
-        "cosine", description="cosine: to zero at max_epochs; plateau: halve when valid stalls"
+    schedule: Schedule = Field(
+        "cosine",
+        description="cosine: to zero at the end; stable: falls in the last fifth, so that a run can be "
+        "prolonged; plateau: halve when valid stalls",
     )
     patience: int = Field(
         25, ge=1, le=10**7, description="epochs without progress before plateau halves"
@@ -142,6 +149,26 @@ class TrainingConfig(_Section):
     devices: int = Field(1, ge=1, le=1024, description="processes per node, with cuda one per GPU")
     num_nodes: int = Field(1, ge=1, le=10_000, description="machines")
     loss: LossConfig = LossConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_many_epochs_as_fit(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("hours") and values.get("max_time"):
+            raise ValueError(
+                "hours and max_time exclude each other: max_time is its older name, in minutes"
+            )
+        if isinstance(values, dict) and values.get("hours"):
+            return {"max_epochs": MOST_EPOCHS, **values}
+        return values
+
+    @property
+    def time(self) -> float | None:
+        """Hours that the run may take."""
+        return self.max_time / 60 if self.max_time else self.hours
+
+    def length(self) -> str:
+        """In words."""
+        return f"{self.hours:g} hours" if self.max_epochs == MOST_EPOCHS else str(self.max_epochs)
 
     @field_validator("seed")
     @classmethod
@@ -190,6 +217,11 @@ class Config(_Section):
         return self.model_copy(
             update={"run_dir": folder / expand(self.run_dir), "data": data, "init_from": initial}
         )
+
+    def lasting(self, hours: float) -> "Config":
+        """The same for so many hours, in place of epochs."""
+        limits = {"hours": hours, "max_time": None, "max_epochs": MOST_EPOCHS}
+        return self.model_copy(update={"training": self.training.model_copy(update=limits)})
 
 
 class ConfigError(ValueError):

@@ -15,17 +15,15 @@ from e3md.data.problems import hints_as_options
 from e3md.data.read import read_frames
 from e3md.files import write_text
 from e3md.train.checkpoint import has_begun
-from e3md.train.config import Config, ConfigError, DataConfig, load_config
+from e3md.train.config import ConfigError, DataConfig, load_config
 from e3md.train.facts import CUTOFF, STEP_ATOMS, Facts, collect_facts
-from e3md.train.forecast import duration
 from e3md.train.prepare import check_files
-from e3md.train.quick import seconds_per_epoch
 
 CONFIG = "config.yaml"
 ROOM = 1.2  # batch_edges over the edges of STEP_ATOMS: whole frames never fill a batch
 STEPS = 30_000  # of the optimizer: half an hour (molecules) to two hours (liquids) on one core
 EPOCHS = (10, 1000)  # at least, at most
-QUICK = (4.0, 4.5)  # minutes of a first look: of the epochs expected, and at most
+QUICK = 0.07  # hours of a first look, without reading and reports
 SMALL = {
     "arch": ("nequip", "a small model, for a first look: see that data and labels make sense"),
     "n_layers": (2, "the usual depth is 3"),
@@ -46,11 +44,17 @@ class Choice:
 
 
 def configure(
-    data: DataConfig, run_dir: Path, resume: bool, console: Console, quick: bool = False
+    data: DataConfig,
+    run_dir: Path,
+    resume: bool,
+    console: Console,
+    quick: bool = False,
+    hours: float | None = None,
 ) -> Path:
     """Choose a configuration for the data, say it, and write it to the run folder.
 
-    With `resume`, the one that is there. With `quick`, a small model for a first look.
+    With `resume`, the one that is there. With `quick`, a small model for a first look. `hours`: that
+    it takes.
 
     Returns:
         The path of the configuration.
@@ -78,7 +82,9 @@ def configure(
     choices = choose(facts, holds_out=not data.valid)
     run_dir.mkdir(parents=True, exist_ok=True)
     if quick:
-        choices = _first_look(choices, data, facts, run_dir)
+        choices = _first_look(choices)
+    elif hours:
+        choices = _lasting(choices, hours, "as asked for")
     write_text(path, write_yaml(data, facts, choices))
     load_config(path)
     console.print(f"{facts}\n", soft_wrap=True)
@@ -182,23 +188,23 @@ def _of_one_molecule() -> list[Choice]:
     ]
 
 
-def _first_look(
-    choices: list[Choice], data: DataConfig, facts: Facts, run_dir: Path
-) -> list[Choice]:
-    """The choices with a small model, and the epochs that QUICK minutes hold on this machine."""
+def _first_look(choices: list[Choice]) -> list[Choice]:
+    """The choices with a small model, for QUICK hours."""
     rest = [c for c in choices if not c.key.startswith("model.") or c.key in KEPT]
     rest = [c for c in rest if c.key not in ("training.learning_rate", "training.ema_decay")]
     small = [Choice(f"model.{key}", *choice) for key, choice in SMALL.items()]
-    text = write_yaml(data, facts, [*small, *rest])
-    seconds = seconds_per_epoch(Config.model_validate(yaml.safe_load(text)).absolute(run_dir))
-    epochs = min(max(1, int(60 * QUICK[0] / seconds)), EPOCHS[1])
-    why = f"of {duration(seconds)} each, for {QUICK[0]:g} minutes on this machine"
-    limit = Choice("training.max_time", QUICK[1], "minutes, if the machine becomes slower")
-    return [*small, *(_replaced(c, "training.max_epochs", epochs, why) for c in rest), limit]
+    return _lasting([*small, *rest], QUICK, "a first look")
 
 
-def _replaced(choice: Choice, key: str, value: Any, why: str) -> Choice:
-    return Choice(key, value, why) if choice.key == key else choice
+def _lasting(choices: list[Choice], hours: float, why: str) -> list[Choice]:
+    """As many epochs as fit, at a rate that falls at the end, wherever that comes to be."""
+    kept = [choice for choice in choices if choice.key != "training.max_epochs"]
+    way = "falls in the last fifth: `--resume --hours` prolongs the run from before"
+    return [
+        *kept,
+        Choice("training.hours", hours, why),
+        Choice("training.schedule", "stable", way),
+    ]
 
 
 def _held_out(n_frames: int) -> float:

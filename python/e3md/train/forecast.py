@@ -1,13 +1,10 @@
-"""How long a training will take, said before its first epoch."""
+"""How long a training will take, from a few of its steps."""
 
 import itertools
 import time
 from collections.abc import Callable
 
-import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
-from rich.console import Console
 from torch.utils.data import DataLoader
 
 from e3md.data.dataset import Sample
@@ -18,41 +15,14 @@ from e3md.train.module import PotentialTraining
 TRIALS = 3  # steps that are timed
 
 
-class Forecast(Callback):
-    """One line with the expected time, from steps that change nothing."""
-
-    def __init__(self, console: Console, max_time: float | None) -> None:
-        self.console = console
-        self.max_time = max_time  # min, over all parts of the run
-
-    def on_train_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        assert isinstance(pl_module, PotentialTraining)
-        epochs = (trainer.max_epochs or 0) - trainer.current_epoch
-        if epochs < 1:
-            return
-        batches, valid = trainer.train_dataloader, trainer.val_dataloaders
-        assert isinstance(batches, DataLoader)
-        assert isinstance(valid, DataLoader)
-        seconds = time_epoch(pl_module, batches, valid)
-        line = f"{forecast(epochs, seconds, self.max_time)}; threads: {torch.get_num_threads()}"
-        self.console.print(line, soft_wrap=True, highlight=False)
-
-
-def forecast(epochs: int, seconds: float, max_time: float | None) -> str:
+def forecast(epochs: int, seconds: float) -> str:
     """In words.
 
     epochs: that are left.
     seconds: of one.
-    max_time: minutes after which the training stops.
     """
     whole = duration(epochs * seconds)
-    each = f"{epochs} epochs of {duration(seconds)}"
-    if max_time and epochs * seconds > 60 * max_time:
-        limit = duration(60 * max_time)
-        return f"expected time: {whole} for {each}, of which max_time allows {limit}"
-    return f"expected time: {whole} for {each}"
+    return f"expected time: {whole} for {epochs} epochs of {duration(seconds)}"
 
 
 def duration(seconds: float) -> str:

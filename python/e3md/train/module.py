@@ -14,6 +14,7 @@ from e3md.derivatives import predict
 from e3md.model.architecture import Architecture, Reach
 from e3md.train.config import TrainingConfig
 from e3md.train.loss import combine, count_terms, error_means, error_sums, loss, penalties
+from e3md.train.schedule import is_settled, rate
 
 NORM_MEMORY = 100  # steps
 
@@ -140,10 +141,12 @@ class PotentialTraining(lightning.LightningModule):
             plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=self.config.patience)
             settings = {"scheduler": plateau, "monitor": "valid_loss"}
         else:
-            cosine = LambdaLR(optimizer, self._cosine)
-            settings = {"scheduler": cosine, "interval": "step"}
+            settings = {"scheduler": LambdaLR(optimizer, self._rate), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": settings}
 
-    def _cosine(self, step: int) -> float:
-        warmup = min(1.0, (step + 1) / (self.config.warmup_steps + 1))
-        return warmup * 0.5 * (1.0 + math.cos(math.pi * min(step / self.n_steps, 1.0)))
+    def is_settled(self, step: int) -> bool:
+        """Whether the number of all steps may not change any more."""
+        return is_settled(self.config.schedule, step, self.n_steps)
+
+    def _rate(self, step: int) -> float:
+        return rate(self.config.schedule, step, self.n_steps, self.config.warmup_steps)

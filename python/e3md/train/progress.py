@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback, Timer
+from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,6 +19,7 @@ from rich.table import Column
 from rich.text import Text
 
 from e3md.quantities import ENERGY, FORCES
+from e3md.train.budget import Budget
 from e3md.train.speed import SpeedMeter, rates
 
 LONGEST_BAR = 60  # columns
@@ -27,10 +28,10 @@ LONGEST_BAR = 60  # columns
 class TrainingProgress(Callback):
     """One line per epoch; in a terminal they scroll above one bar over the whole run."""
 
-    def __init__(self, console: Console, meter: SpeedMeter) -> None:
+    def __init__(self, console: Console, meter: SpeedMeter, budget: Budget) -> None:
         self.console = console
         self.meter = meter
-        self.limit: Timer | None = None
+        self.budget = budget
         self.bar = Progress(
             *self._columns(),
             console=console,
@@ -41,8 +42,6 @@ class TrainingProgress(Callback):
     def on_train_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        callbacks = trainer.callbacks  # type: ignore[attr-defined]
-        self.limit = next((c for c in callbacks if isinstance(c, Timer)), None)
         epochs, steps = trainer.max_epochs or 1, int(trainer.num_training_batches)
         self.task = self.bar.add_task(
             "train", total=epochs * steps, completed=trainer.global_step,
@@ -59,7 +58,9 @@ class TrainingProgress(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         found = {key: float(value) for key, value in trainer.callback_metrics.items()}
-        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        epochs, steps = trainer.max_epochs or 1, int(trainer.num_training_batches)
+        self.bar.update(self.task, total=epochs * steps, epochs=epochs)
+        epoch = f"epoch {trainer.current_epoch + 1}/{epochs}"
         errors = [
             f"valid force MAE {1e3 * found['valid_forces_mae']:.1f} {FORCES.milli}",
             f"energy MAE {1e3 * found['valid_energy_mae']:.2f} {ENERGY.milli}",
@@ -90,13 +91,11 @@ class TrainingProgress(Callback):
         ]
 
     def _time_left(self, task: Task) -> str:
-        """Of all epochs, or until max_time if that comes first."""
-        seconds = task.time_remaining
-        limit = self.limit.time_remaining() if self.limit else None
-        if seconds is None and limit is None:
+        """Of all epochs, or of the hours if these end before."""
+        known = [s for s in (task.time_remaining, self.budget.left()) if s is not None]
+        if not known:
             return "-:--:-- left"
-        shorter = min(value for value in (seconds, limit) if value is not None)
-        return f"{datetime.timedelta(seconds=round(max(0.0, shorter)))} left"
+        return f"{datetime.timedelta(seconds=round(max(0.0, min(known))))} left"
 
 
 class _Words(ProgressColumn):

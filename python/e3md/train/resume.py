@@ -1,5 +1,6 @@
 """Going on with a run: what may change is honored and recorded, all else is refused by name."""
 
+import math
 import shlex
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,16 @@ from rich.markup import escape
 
 from e3md.data.statistics import Statistics
 from e3md.files import DamagedFileError, save_archive
-from e3md.train.checkpoint import BEST, LAST, RECORD, RunRecord, load_checkpoint, load_record
+from e3md.train.budget import Budget
+from e3md.train.checkpoint import (
+    BEST,
+    LAST,
+    RECORD,
+    STABLE,
+    RunRecord,
+    load_checkpoint,
+    load_record,
+)
 from e3md.train.committee import FINISHED
 from e3md.train.config import Config, ConfigError, TrainingConfig
 from e3md.train.history import METRICS, History, write_metrics
@@ -25,7 +35,7 @@ from e3md.train.settings import (
 )
 
 MAY_CHANGE = (
-    "max_epochs, max_time, early_stopping, threads, device, data.test, a larger members, and devices "
+    "max_epochs, hours, early_stopping, threads, device, data.test, a larger members, and devices "
     "and num_nodes with as many frames in a step"
 )
 
@@ -69,12 +79,14 @@ def find_begun(config: Config, console: Console) -> Resumed | None:
     lines = [
         *_model_changes(record, config),
         *refused(changes, before.training, now.training),
-        *_too_few(now.training, epochs),
+        *_too_few(before.training, now.training, newest),
     ]
     if lines:
         raise ConfigError(_refusal(folder, lines))
     for change in changes:
         console.print(f"resumed with another setting: {change}{_remark(change, now)}")
+    if now.training.schedule == "stable" and _is_longer(before.training, now.training):
+        newest = _before_the_fall(newest, console)
     training = record.training.model_copy(update={"valid_errors": {}, "test_errors": {}})
     update = {"settings": now, "changes": [*record.changes, *changes], "training": training}
     _restore(newest, console)
@@ -202,10 +214,42 @@ def _model_changes(record: RunRecord, config: Config) -> list[str]:
     return [f"{change.key}: {change.after}, was {change.before}" for change in changes]
 
 
-def _too_few(training: TrainingConfig, epochs: int) -> list[str]:
-    if training.max_epochs >= epochs:
-        return []
-    return [f"training.max_epochs: {training.max_epochs}, but {epochs} epochs are finished"]
+def _too_few(before: TrainingConfig, now: TrainingConfig, newest: Checkpoint) -> list[str]:
+    lines = []
+    if now.max_epochs < newest.epochs:
+        lines.append(
+            f"training.max_epochs: {now.max_epochs}, but {newest.epochs} epochs are finished"
+        )
+    hours = newest.state["callbacks"].get(Budget.__qualname__, {"seconds": 0.0})["seconds"] / 3600
+    if now.time and now.time != before.time and now.time <= hours:
+        lines.append(f"training.hours: {now.time:g}, but {hours:.2g} hours are spent")
+    return lines
+
+
+def _is_longer(before: TrainingConfig, now: TrainingConfig) -> bool:
+    ends = [(one.time or math.inf, one.max_epochs) for one in (before, now)]
+    return any(new > old for old, new in zip(*ends, strict=True))
+
+
+def _before_the_fall(newest: Checkpoint, console: Console) -> Checkpoint:
+    """Where the learning rate was still at its height, if it has begun to fall since."""
+    folder = newest.path.parent
+    if not (folder / STABLE).exists():
+        return newest
+    try:
+        state = load_checkpoint(folder / STABLE)
+    except (DamagedFileError, OSError) as error:
+        warn(console, [f"{error}: going on from {newest.path.name}, at a rate that has fallen"])
+        return newest
+    found = Checkpoint(folder / LAST, state)
+    if found.epochs >= newest.epochs:
+        return newest
+    kept = ("BestCheckpoint", Budget.__qualname__)  # the best weights and the time spent stay
+    callbacks = newest.state["callbacks"].items()
+    state["callbacks"] |= {key: value for key, value in callbacks if key.startswith(kept)}
+    save_archive(found.path, state)
+    console.print(f"going on from epoch {found.epochs}, before the learning rate fell")
+    return found
 
 
 def _refusal(folder: Path, lines: list[str]) -> str:
@@ -221,9 +265,10 @@ def _refusal(folder: Path, lines: list[str]) -> str:
 
 
 def _remark(change: Change, now: Settings) -> str:
-    if change.key != "training.max_epochs" or now.training.schedule != "cosine":
+    limits = ("training.max_epochs", "training.hours", "training.max_time")
+    if change.key not in limits or now.training.schedule != "cosine":
         return ""
     return (
-        f"; the learning rate now falls to zero at epoch {change.after}, so the weights are not "
-        "those of one run of so many epochs"
+        "; the learning rate now falls to zero at another epoch, so the weights are not those of "
+        "one run of this length"
     )

@@ -1,6 +1,5 @@
 """A training run from configuration to report."""
 
-import datetime
 import logging
 import shlex
 import warnings
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, Timer
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 from rich.table import Table
@@ -23,6 +22,7 @@ from e3md.model_file import FINISHED, UNFINISHED, TrainingRecord
 from e3md.paths import expand
 from e3md.report.live import LivePage, guarded
 from e3md.report.run import PAGE, evaluate_sets, finished_page, write_run_page
+from e3md.train.budget import Budget
 from e3md.train.checkpoint import (
     RECORD,
     AtomicCheckpointIO,
@@ -36,7 +36,6 @@ from e3md.train.committee import check_run_dir, is_finished, mark_finished, memb
 from e3md.train.config import Config, ConfigError, DataConfig, load_config
 from e3md.train.defaults import configure
 from e3md.train.device import missing_cuda
-from e3md.train.forecast import Forecast
 from e3md.train.history import METRICS, History
 from e3md.train.initial import load_initial
 from e3md.train.module import PotentialTraining
@@ -59,8 +58,10 @@ from e3md.train.speed import Speed, SpeedMeter, joint_speed
 from e3md.train.stop import StopBySignal, how_to_go_on, shown
 
 
-def train(config_path: str | Path, resume: bool = False) -> Path:
+def train(config_path: str | Path, resume: bool = False, hours: float | None = None) -> Path:
     """Train as a configuration file says; returns the run folder.
+
+    hours: that the run may take, in place of what the configuration says.
 
     Raises:
         ConfigError: for a configuration or run folder that does not fit.
@@ -71,6 +72,7 @@ def train(config_path: str | Path, resume: bool = False) -> Path:
         Interrupted: by a signal, in a process that handles them; with words on how to go on.
     """
     config = load_config(expand(config_path))
+    config = config.lasting(hours) if hours else config
     try:
         return _train(config, resume)
     except Interrupted as stopped:
@@ -197,10 +199,17 @@ def _with_state(record: RunRecord, state: str) -> RunRecord:
     )
 
 
-def train_data(data: DataConfig, run_dir: Path, resume: bool = False, quick: bool = False) -> Path:
+def train_data(
+    data: DataConfig,
+    run_dir: Path,
+    resume: bool = False,
+    quick: bool = False,
+    hours: float | None = None,
+) -> Path:
     """Train on files alone: choose a configuration, say and write it, go by it.
 
     quick: a small model, for a first look in five minutes.
+    hours: that the run may take.
 
     Raises:
         ConfigError, DataError, DivergedError: as `train`.
@@ -208,7 +217,8 @@ def train_data(data: DataConfig, run_dir: Path, resume: bool = False, quick: boo
     """
     run_dir = expand(run_dir)
     remove_leftovers([run_dir])
-    return train(configure(data, run_dir, resume, Console(), quick), resume)
+    config = configure(data, run_dir, resume, Console(), quick, hours)
+    return train(config, resume, hours if resume else None)
 
 
 def _check_device(device: str) -> None:
@@ -231,13 +241,14 @@ def _fit(
     page: of the run, written while it goes on.
     """
     settings, meter = config.training, SpeedMeter()
+    budget = Budget(console, settings.time, settings.max_epochs)
     trainer = _trainer(
         config,
         [
             meter,
             History(config.run_dir / METRICS),
-            Forecast(console, settings.max_time),
-            TrainingProgress(console, meter),
+            budget,
+            TrainingProgress(console, meter, budget),
             page,
             StopBySignal(),
         ],
@@ -258,9 +269,6 @@ def _trainer(config: Config, callbacks: list[Callback]) -> lightning.Trainer:
     settings, folder = config.training, config.run_dir
     if settings.early_stopping:
         callbacks.append(Patience("valid_loss", patience=settings.early_stopping))
-    if settings.max_time:
-        limit = datetime.timedelta(minutes=settings.max_time)
-        callbacks.append(Timer(limit, interval="epoch", verbose=False))
     with explained(settings):
         return lightning.Trainer(
             accelerator="gpu" if settings.device == "cuda" else "cpu",

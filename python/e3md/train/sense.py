@@ -11,11 +11,11 @@ from e3md.train.config import Config, ConfigError, DataConfig, LossConfig, Train
 # section, key, whether another setting keeps it from having an effect, and which one
 _Unused = tuple[str, str, Callable[[TrainingConfig, DataConfig], bool], str]
 UNUSED: tuple[_Unused, ...] = (
-    ("training", "warmup_steps", lambda t, _: t.schedule != "cosine", "schedule: plateau"),
-    ("training", "patience", lambda t, _: t.schedule != "plateau", "schedule: cosine"),
-    ("training", "batch_size", lambda t, _: t.batch_edges is not None, "batch_edges"),
-    ("loss", "huber_delta", lambda t, _: t.loss.function != "huber", "loss.function: mse"),
-    ("data", "valid_fraction", lambda _, d: bool(d.valid), "data.valid"),
+    ("training", "warmup_steps", lambda t, _: t.schedule == "plateau", "with schedule: plateau"),
+    ("training", "patience", lambda t, _: t.schedule != "plateau", "without schedule: plateau"),
+    ("training", "batch_size", lambda t, _: t.batch_edges is not None, "with batch_edges"),
+    ("loss", "huber_delta", lambda t, _: t.loss.function != "huber", "with loss.function: mse"),
+    ("data", "valid_fraction", lambda _, d: bool(d.valid), "with data.valid"),
 )
 
 
@@ -47,13 +47,13 @@ def _unused(config: Config) -> list[str]:
         value = getattr(sections[section], key)
         is_default = value == type(sections[section]).model_fields[key].default
         if is_unused(training, data) and not is_default:
-            lines.append(f"{names[section]}{key}: {value} has no effect with {reason}")
+            lines.append(f"{names[section]}{key}: {value} has no effect {reason}")
     return lines
 
 
 def _warmup(training: TrainingConfig, train: list[Sample]) -> list[str]:
     """The default is no mistake of the user's, and a run of few steps is a try."""
-    if training.schedule != "cosine":
+    if training.schedule == "plateau":
         return []
     per_epoch = _steps(training, train)
     steps = training.max_epochs * per_epoch

@@ -10,7 +10,7 @@ from e3md.data.read import file_sha256
 from e3md.data.sources import source_of
 from e3md.train.config import Config, DataConfig, TrainingConfig
 
-LIMITS = ("max_epochs", "max_time", "early_stopping")  # when a run ends
+LIMITS = ("max_epochs", "hours", "max_time", "early_stopping")  # when a run ends
 MACHINE = ("device", "devices", "num_nodes", "threads")  # where it runs
 SIZES = ("batch_size", "batch_edges")  # with devices and num_nodes: the frames of a step
 SETS = ("train", "valid", "test")

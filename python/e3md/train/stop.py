@@ -72,7 +72,7 @@ def how_to_go_on(signum: signal.Signals, config: Config, path: Path) -> str:
             f"with `{command}`"
         )
     which = f" of member {begun[-1]}" if len(members) > 1 else ""
-    reached = f"after epoch {epochs[begun[-1] - 1]} of {config.training.max_epochs}{which}"
+    reached = f"after epoch {epochs[begun[-1] - 1]} of {config.training.length()}{which}"
     way = f"`{command} --resume`"
     if is_parallel(config.training) and LAUNCHERS & os.environ.keys():
         way = "the same command and --resume"
