@@ -114,7 +114,10 @@ class TrainingConfig(_Section):
         le=10**10,
         description="in place of batch_size: most neighbor pairs per step and process",
     )
-    optimizer: Literal["adam", "adamw"] = "adam"
+    optimizer: Literal["adam", "adamw", "muon"] = Field(
+        "adam",
+        description="muon: orthogonal steps for the matrices of the layers, adamw for the rest",
+    )
     amsgrad: bool = Field(False, description="steps by the largest second moment so far")
     learning_rate: float = Field(0.006, gt=0)
     weight_decay: float = Field(0.0, ge=0)

@@ -14,6 +14,7 @@ from e3md.derivatives import predict
 from e3md.model.architecture import Architecture, Reach
 from e3md.train.config import TrainingConfig
 from e3md.train.loss import combine, count_terms, error_means, error_sums, loss, penalties
+from e3md.train.optimizers import make_optimizer
 from e3md.train.schedule import is_settled, rate
 
 NORM_MEMORY = 100  # steps
@@ -129,14 +130,7 @@ class PotentialTraining(lightning.LightningModule):
             scheduler.step()
 
     def configure_optimizers(self) -> Any:
-        kind = torch.optim.Adam if self.config.optimizer == "adam" else torch.optim.AdamW
-        optimizer = kind(
-            (p for p in self.model.parameters() if p.requires_grad),
-            lr=self.config.learning_rate,
-            weight_decay=self.config.weight_decay,
-            amsgrad=self.config.amsgrad,
-            fused=True,
-        )
+        optimizer = make_optimizer(self.model, self.config)
         if self.config.schedule == "plateau":
             plateau = ReduceLROnPlateau(optimizer, factor=0.5, patience=self.config.patience)
             settings = {"scheduler": plateau, "monitor": "valid_loss"}

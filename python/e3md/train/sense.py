@@ -12,6 +12,7 @@ from e3md.train.config import Config, ConfigError, DataConfig, LossConfig, Train
 _Unused = tuple[str, str, Callable[[TrainingConfig, DataConfig], bool], str]
 UNUSED: tuple[_Unused, ...] = (
     ("training", "warmup_steps", lambda t, _: t.schedule == "plateau", "with schedule: plateau"),
+    ("training", "amsgrad", lambda t, _: t.optimizer == "muon", "with optimizer: muon"),
     ("training", "patience", lambda t, _: t.schedule != "plateau", "without schedule: plateau"),
     ("training", "batch_size", lambda t, _: t.batch_edges is not None, "with batch_edges"),
     ("loss", "huber_delta", lambda t, _: t.loss.function != "huber", "with loss.function: mse"),
