@@ -131,9 +131,8 @@ void chain_rule(const RadialProblem<T>& p, int n, const Scratch<T>& s, T* grad_v
     for (int a = 0; a < 3; ++a)
       along += grad_direction[a * kBlock + b] * s.direction[a * kBlock + b];
     for (int a = 0; a < 3; ++a) {
-      const T d = s.direction[a * kBlock + b], to_d = grad_direction[a * kBlock + b];
-      const T found = p.solid ? to_d + d * s.inverse_r[b] * grad_r
-                              : (to_d - d * along) * s.inverse_r[b] + d * grad_r;
+      const T found = to_component(p.solid, s.direction[a * kBlock + b], s.inverse_r[b], along,
+                                   grad_direction[a * kBlock + b], grad_r);
       grad_vec[3 * b + a] = p.add_vec ? grad_vec[3 * b + a] + found : found;
     }
   }

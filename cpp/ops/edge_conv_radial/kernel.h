@@ -2,17 +2,12 @@
 #include <cstdint>
 
 #include "edge_conv/kernel.h"
+#include "edge_conv_radial/edge_math.h"
 
 // The loops of edge_conv_radial, compiled once per instruction set as those of edge_conv. Harmonics
 // and radial weights are made inside, 16 edges at a time; nothing of the size of the edges is kept.
 
 namespace e3md::kernels {
-
-/// Columns of a table that lie together, and numbers per column and knot: f, h f', h² f''.
-inline constexpr int kTableGroup = 16;
-inline constexpr int kTableValues = 3;
-/// Basis functions of the quintic between two knots.
-inline constexpr int kSplineTerms = 6;
 
 /// One term of the recursion of harmonics: sh[out] += value * sh[lower] * direction[component].
 template <class T>

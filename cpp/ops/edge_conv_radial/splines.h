@@ -60,26 +60,16 @@ E3MD_INLINE Vec<T>* vectors(T* rows, int64_t row) {
 template <class T>
 inline constexpr int kVectorsOfBlock = kBlock / Simd<T>::kWidth;
 
-/// Quintic Hermite basis on [0, 1] and its derivatives: f0, f0', f0'', f1, f1', f1''.
+/// Basis and slope of the block's edges at t.
 template <class T>
-void hermite(T* t_row, T inverse_spacing, T* basis, T* slope) {
-  const T s = inverse_spacing, h = T(0.5);
+void make_basis(T inverse_spacing, const Scratch<T>& s) {
   for (int k = 0; k < kVectorsOfBlock<T>; ++k) {
-    const Vec<T> t = vectors(t_row, 0)[k], t2 = t * t, t3 = t2 * t;
-    const Vec<T> last = t3 * (T(10) + t * (T(6) * t - T(15)));
-    vectors(basis, 0)[k] = T(1) - last;
-    vectors(basis, 1)[k] = t + t3 * (T(-6) + t * (T(8) - T(3) * t));
-    vectors(basis, 2)[k] = h * t2 * (T(1) + t * (T(-3) + t * (T(3) - t)));
-    vectors(basis, 3)[k] = last;
-    vectors(basis, 4)[k] = t3 * (T(-4) + t * (T(7) - T(3) * t));
-    vectors(basis, 5)[k] = h * t3 * (T(1) + t * (t - T(2)));
-    const Vec<T> rise = s * t2 * (T(30) + t * (T(30) * t - T(60)));
-    vectors(slope, 0)[k] = -rise;
-    vectors(slope, 1)[k] = s * (T(1) + t2 * (T(-18) + t * (T(32) - T(15) * t)));
-    vectors(slope, 2)[k] = s * h * t * (T(2) + t * (T(-9) + t * (T(12) - T(5) * t)));
-    vectors(slope, 3)[k] = rise;
-    vectors(slope, 4)[k] = s * t2 * (T(-12) + t * (T(28) - T(15) * t));
-    vectors(slope, 5)[k] = s * h * t2 * (T(3) + t * (T(5) * t - T(8)));
+    Vec<T> value[kSplineTerms], slope[kSplineTerms];
+    hermite(vectors(s.t, 0)[k], inverse_spacing, value, slope);
+    for (int q = 0; q < kSplineTerms; ++q) {
+      vectors(s.basis, q)[k] = value[q];
+      vectors(s.slope, q)[k] = slope[q];
+    }
   }
 }
 
@@ -93,14 +83,13 @@ void locate(const RadialProblem<T>& p, int64_t receiver, int64_t begin, RadialBl
   for (int b = 0; b < kBlock; ++b) {
     const int64_t j = p.neighbor[begin + (b < block.n ? b : 0)];
     const T u = (s.r[b] - table.first) * table.inverse_spacing;
-    // compared before the cast, which u may be too large for
-    const int64_t k = !(u > 0) ? 0 : u < static_cast<T>(last) ? static_cast<int64_t>(u) : last;
+    const int64_t k = interval(u, last);
     block.in[b] = p.in + j * p.dim_in;
     const int64_t row = k + (k >= table.doubled);
     block.knot[b] = table.values + (table_of_pair[p.types[j]] * table.n_knots + row) * block.row;
     s.t[b] = u - static_cast<T>(k);
   }
-  hermite(s.t, table.inverse_spacing, s.basis, s.slope);
+  make_basis(table.inverse_spacing, s);
 }
 
 /// Distances, directions and harmonics of the block, by the recursion over degrees.

@@ -1,0 +1,38 @@
+// What Python asks of the GPU's kernels: their text, for tests without a GPU and for benchmarks.
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <string>
+#include <tuple>
+
+#include "gpu/specialise.h"
+
+namespace e3md::gpu {
+namespace {
+
+std::tuple<std::string, at::Tensor, bool> edge_conv_radial_text(at::TensorList tables, bool solid,
+                                                                int64_t dim_in, int64_t dim_out,
+                                                                int64_t n_gradients, bool float64) {
+  const Specialised made =
+      specialise(RadialTables(tables), solid, dim_in, dim_out, n_gradients, float64);
+  constexpr int64_t kFields = sizeof(Launch) / sizeof(int64_t);
+  const auto n = static_cast<int64_t>(made.launches.size());
+  at::Tensor launches = at::empty({n, kFields}, at::kLong);
+  const auto* first = reinterpret_cast<const int64_t*>(made.launches.data());
+  std::copy(first, first + n * kFields, launches.mutable_data_ptr<int64_t>());
+  return {made.text, launches, made.fills};
+}
+
+}  // namespace
+
+TORCH_LIBRARY(e3md_gpu, m) {
+  // Text of the kernels of edge_conv_radial for one convolution; calls of them, rows of Launch; and
+  // whether these write every column of the results.
+  m.def(
+      "edge_conv_radial_text(Tensor[] tables, bool solid, int dim_in, int dim_out, "
+      "int n_gradients, bool float64) -> (str, Tensor, bool)",
+      edge_conv_radial_text);
+}
+
+}  // namespace e3md::gpu
