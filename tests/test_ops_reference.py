@@ -72,6 +72,22 @@ def test_training(config: ModelConfig) -> None:
     assert_same(expected, found)
 
 
+def test_gradients_of_kernels_are_differentiated_by_references(config: ModelConfig) -> None:
+    """As on a device that has kernels for first derivatives only."""
+    graph = to_graph(random_structure(12, seed=3), config)
+    model = tabulated(build(config).requires_grad_(False), 48)
+    bends = []
+    for on in (False, True):
+        edge_vec = graph.edge_vec.clone().requires_grad_()
+        energies = model(graph.types, graph.edge_index, edge_vec, graph.n_atoms)
+        (slope,) = torch.autograd.grad(energies.sum(), edge_vec, create_graph=True)
+        with references(on):
+            (bend,) = torch.autograd.grad(slope.sin().sum(), edge_vec)
+        assert not bend.requires_grad
+        bends.append(bend)
+    assert_same({"bends": bends[0]}, {"bends": bends[1]})
+
+
 def test_they_run(config: ModelConfig) -> None:
     """Autograd records torch's operations, none of this package."""
     model = build(config).requires_grad_(False)

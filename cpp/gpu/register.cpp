@@ -1,4 +1,4 @@
-// What Python asks of the GPU's kernels: their text, for tests without a GPU and for benchmarks.
+// Kernels of a GPU as ops, and what tests without one and benchmarks ask of them.
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
@@ -6,6 +6,7 @@
 #include <string>
 #include <tuple>
 
+#include "gpu/edge_conv_radial.h"
 #include "gpu/specialise.h"
 
 namespace e3md::gpu {
@@ -33,6 +34,21 @@ TORCH_LIBRARY(e3md_gpu, m) {
       "edge_conv_radial_text(Tensor[] tables, bool solid, int dim_in, int dim_out, "
       "int n_gradients, bool float64) -> (str, Tensor, bool)",
       edge_conv_radial_text);
+  // The ops of e3md of these names by the driver that is found, wherever it has its memory: an
+  // emulated one has it on the host.
+  m.def(
+      "edge_conv_radial(Tensor h, Tensor edge_vec, Tensor types, Tensor edge_index, "
+      "Tensor[] tables, bool solid, int n_local, int dim_out) -> Tensor",
+      edge_conv_radial);
+  m.def(
+      "edge_conv_radial_grad(Tensor g, Tensor h, Tensor edge_vec, Tensor types, "
+      "Tensor edge_index, Tensor[] tables, bool solid, bool need_h) -> (Tensor, Tensor)",
+      edge_conv_radial_grad);
+}
+
+TORCH_LIBRARY_IMPL(e3md, CUDA, m) {
+  m.impl("edge_conv_radial", edge_conv_radial);
+  m.impl("edge_conv_radial_grad", edge_conv_radial_grad);
 }
 
 }  // namespace e3md::gpu

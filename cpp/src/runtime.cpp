@@ -68,7 +68,7 @@ std::string missing_cuda() {
   std::string names;
   for (const std::string& name : ops_without_kernel("cuda"))
     names += (names.empty() ? "" : ", ") + name;
-  if (names.empty() || references_forced()) return "";
+  if (names.empty() || references_stand_in()) return "";
   return "this build of e3md has no CUDA kernels of its ops " + names +
          " (with E3MD_REFERENCE=1 torch operations stand in for them: slow)";
 }

@@ -16,6 +16,8 @@ sys.path.insert(0, str(HERE.parents[1] / "benchmarks" / "gpu"))
 from radial import THREADS, Case, Graph, Launcher, Results, Text  # noqa: E402
 
 COMPILER = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
+# not unique: libraries of other tests have kernels of the same names
+OPTIONS = [str(COMPILER), "-std=c++20", "-O1", "-fPIC", "-shared", "-fno-gnu-unique"]
 
 
 def random_graph(n_types: int = 2, seed: int = 0) -> Graph:
@@ -37,9 +39,7 @@ def compiled(text: Text, folder: Path) -> ctypes.CDLL:
     source = folder / "kernels.cpp"
     source.write_text(f'#include "{HERE}/emulation.h"\n{text.source}\n#include "{HERE}/launch.h"\n')
     library = folder / "kernels.so"
-    command = [str(COMPILER), "-std=c++20", "-O1", "-fPIC", "-shared"]
-    command += ["-fno-gnu-unique"]  # libraries of other tests have kernels of the same names
-    subprocess.run([*command, str(source), "-o", str(library)], check=True)
+    subprocess.run([*OPTIONS, str(source), "-o", str(library)], check=True)
     return ctypes.CDLL(str(library))
 
 

@@ -27,6 +27,10 @@ std::vector<std::string> ops_without_kernel(const std::string& kind);
 void force_references(bool on);
 bool references_forced();
 
+/// Whether a device may be used although references stand in for some of its kernels: they are
+/// forced, or E3MD_REFERENCE is "missing".
+bool references_stand_in();
+
 /// What evaluates models on the CPU, for logs: "kernels (avx512)".
 std::string ops_in_use();
 

@@ -13,14 +13,18 @@
 namespace e3md {
 namespace {
 
-bool wished() {
-  const char* wish = std::getenv("E3MD_REFERENCE");
-  return wish && *wish && std::string(wish) != "0";
+std::string wish() {
+  const char* value = std::getenv("E3MD_REFERENCE");
+  return value ? value : "";
 }
 
-std::atomic<bool> forced{wished()};
+bool all_wished() { return !wish().empty() && wish() != "0" && wish() != "missing"; }
+
+std::atomic<bool> forced{all_wished()};
 
 }  // namespace
+
+bool references_stand_in() { return forced || wish() == "missing"; }
 
 void force_references(bool on) { forced = on; }
 

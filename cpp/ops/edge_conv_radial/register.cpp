@@ -115,12 +115,15 @@ struct RadialGrad : Function<RadialGrad> {
     if (trains || (values.requires_grad() && at::GradMode::is_enabled()))
       check_training(context->needs_input_grad(2));
     variable_list grads(6);
-    if (at::GradMode::is_enabled()) {
+    const bool further = at::GradMode::is_enabled();
+    if (further || runs_reference("e3md::edge_conv_radial_hessian", g)) {
+      const at::AutoGradMode differentiable(true);
       const auto reference = [&](const variable_list& x) {
         return reference_gradients(x[0], x[1], x[2], c);
       };
       const variable_list found = differentiate(reference, {g, h, edge_vec}, dots);
-      std::copy(found.begin(), found.end(), grads.begin());
+      for (size_t k = 0; k < found.size(); ++k)
+        grads[k] = further || !found[k].defined() ? found[k] : found[k].detach();
       return grads;
     }
     std::optional<Tensor> h_dot;
@@ -205,7 +208,9 @@ Tensor radial_autograd(const Tensor& h, const Tensor& edge_vec, const Tensor& ty
                        const Tensor& edge_index, at::TensorList tables, bool solid, int64_t n_local,
                        int64_t dim_out) {
   TORCH_CHECK(!tables.empty(), "edge_conv_radial: no tables");
-  if (runs_reference("e3md::edge_conv_radial", h))
+  const bool trains = at::GradMode::is_enabled() && tables[0].requires_grad();
+  if (runs_reference("e3md::edge_conv_radial", h) ||
+      (trains && runs_reference("e3md::edge_conv_radial_table", h)))
     return reference_edge_conv_radial(h, edge_vec, types, edge_index, tables, solid, n_local,
                                       dim_out);
   const Convolution convolution{types, edge_index, tables.vec(), solid};
