@@ -1,5 +1,9 @@
 """What a device without kernels runs gives the numbers of the kernels, to any derivative."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -135,6 +139,15 @@ def test_logs_say_which_run() -> None:
     assert ops_in_use() in {f"kernels ({level})" for level in ("baseline", "avx2", "avx512")}
     with references():
         assert "references in torch operations" in ops_in_use()
+
+
+@pytest.mark.parametrize(("wish", "runs"), [("1", "references"), ("missing", "kernels")])
+def test_the_environment_says_which_run(wish: str, runs: str) -> None:
+    """missing: references stand in for kernels that a device lacks, and for no others."""
+    command = [sys.executable, "-c", "from e3md import _core; print(_core.ops_in_use())"]
+    environment = {**os.environ, "E3MD_REFERENCE": wish}
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout.startswith(runs)
 
 
 def test_errors_are_those_of_the_kernels() -> None:

@@ -32,7 +32,7 @@ NO_KNOT = 2**63 - 1
 
 
 class Problem32(ctypes.Structure):
-    """RadialProblem<float> of cpp/gpu/problem.h."""
+    """RadialProblem<float> of cpp/gpu/radial_problem.h."""
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in POINTERS),

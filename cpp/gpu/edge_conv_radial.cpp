@@ -6,30 +6,14 @@
 #include <ATen/ops/searchsorted.h>
 #include <ATen/ops/zeros.h>
 
-#include "gpu/problem.h"
 #include "gpu/radial_kernels.h"
-
-// Of libtorch's CUDA part, where there is one: its stable interface has no header of the kind that
-// can be read without CUDA's.
-extern "C" [[gnu::weak]] int32_t aoti_torch_get_current_cuda_stream(int32_t device, void** stream);
+#include "gpu/radial_problem.h"
+#include "gpu/runtime.h"
 
 namespace e3md::gpu {
 namespace {
 
 using at::Tensor;
-
-void* current_stream(const Tensor& x) {
-  void* stream = nullptr;
-  if (!x.is_cuda()) return stream;
-  TORCH_CHECK(aoti_torch_get_current_cuda_stream &&
-                  aoti_torch_get_current_cuda_stream(x.device().index(), &stream) == 0,
-              "edge_conv_radial: this torch does not tell its current CUDA stream");
-  return stream;
-}
-
-const long long* integers(const Tensor& x) {
-  return reinterpret_cast<const long long*>(x.const_data_ptr<int64_t>());
-}
 
 /// One call of either op: its arguments, contiguous and of the right shapes.
 class Call {

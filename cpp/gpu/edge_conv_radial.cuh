@@ -3,8 +3,8 @@
 // then all of them go through these edges, a channel each. `Products` is written for one model: its
 // paths are calls with literal arguments, so that sums live in registers.
 //
-// Included after problem.h, edge_math.h and the model's text, which defines: real, solid, n_warps,
-// n_staged, n_harmonics, harmonics(), harmonics_backward().
+// Included after radial_problem.h, edge_math.h, warp.cuh and the model's text, which defines: real,
+// solid, n_warps, n_staged, n_harmonics, harmonics(), harmonics_backward().
 
 namespace e3md::gpu {
 
@@ -14,9 +14,6 @@ using kernels::kSplineTerms;
 using kernels::kTableGroup;
 using kernels::kTableValues;
 using kernels::to_component;
-
-constexpr int kLanes = 32;
-constexpr unsigned kAllLanes = 0xffffffffu;
 
 using Problem = RadialProblem<real, Sum>;
 
@@ -49,11 +46,6 @@ DEVICE void measure(const Problem& p, long long edge, Geometry& made) {
   made.inverse_r = 1 / made.r;
   for (int a = 0; a < 3; ++a) made.d[a] = solid ? v[a] : v[a] * made.inverse_r;
   harmonics(made.d, made.y);
-}
-
-/// Indices that lead outside end the run: nothing on the way here has looked at them.
-DEVICE void check(bool right) {
-  if (!right) stop();
 }
 
 template <class Products, bool BACKWARD>

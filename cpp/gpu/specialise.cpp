@@ -128,7 +128,7 @@ Specialised specialise(const RadialTables& tables, bool solid, int64_t dim_in, i
                              group.n_tiles()});
   }
   made.text =
-      std::string(kDeviceText) + kEdgeMathText + kProblemText +
+      std::string(kDeviceText) + kEdgeMathText + kRadialProblemText + kWarpText +
       "namespace e3md::gpu {\n\nusing real = " + (float64 ? "double" : "float") +
       ";\nusing Sum = Accumulated<real>;\nconstexpr bool solid = " + (solid ? "true" : "false") +
       ";\nconstexpr int n_warps = " + to_string(kWarps) +

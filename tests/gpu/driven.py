@@ -1,6 +1,7 @@
 """Calls of a GPU's ops with the CUDA driver that the loader finds: python driven.py LIBRARY FOLDER.
 
-Of FOLDER/call.pt to FOLDER/results.pt; libe3md alone, so that a process starts quickly.
+Of FOLDER/calls.pt, names and arguments, to FOLDER/results.pt; libe3md alone, so that a process starts
+quickly.
 """
 
 import sys
@@ -11,11 +12,10 @@ import torch
 
 def main(library: str, folder: Path) -> None:
     torch.ops.load_library(library)
-    g, arguments, n_local, need_h = torch.load(folder / "call.pt")
+    calls = torch.load(folder / "calls.pt")
     for _ in range(2):  # the second time by kernels that are there
-        out = torch.ops.e3md_gpu.edge_conv_radial(*arguments, n_local, g.shape[1])
-        grads = torch.ops.e3md_gpu.edge_conv_radial_grad(g, *arguments, need_h)
-    torch.save((out, *grads), folder / "results.pt")
+        results = [getattr(torch.ops.e3md_gpu, name)(*arguments) for name, arguments in calls]
+    torch.save(results, folder / "results.pt")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ struct ProductSizes {
   ProductSizes(const at::Tensor& a, at::TensorList weights, int64_t n_rows);
 };
 
-/// Shapes and dtypes of a, types on the host, and weights; every type has weights.
+/// Shapes and dtypes of a, types and weights.
+void check_shapes(const at::Tensor& a, const at::Tensor& types, at::TensorList weights);
+/// The same with types on the host; every type has weights.
 void check_atoms(const at::Tensor& a, const at::Tensor& types, at::TensorList weights);
 
 /// What symmetric_contraction is told of its products; the order of its argument `tables`. Checked
@@ -39,5 +41,9 @@ struct ProductTables {
 
   ProductTables(at::TensorList tables, const ProductSizes& sizes);
 };
+
+/// Coefficients of the terms, (n_species, n_terms, n_channels), of all weights (n_species,
+/// n_weights, n_channels), in torch operations.
+at::Tensor product_coefficients(const at::Tensor& weights, const ProductTables& tables);
 
 }  // namespace e3md

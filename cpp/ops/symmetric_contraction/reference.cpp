@@ -23,28 +23,31 @@ Tensor column(const Table<Row>& table, const at::Device& device, Field field) {
 
 }  // namespace
 
+Tensor product_coefficients(const Tensor& weights, const ProductTables& tables) {
+  const auto of = [&](auto field) { return column(tables.entries, weights.device(), field); };
+  const Tensor term = of([](const ProductEntry& e) { return e.term; });
+  const Tensor weight = of([](const ProductEntry& e) { return e.weight; });
+  const Tensor values = tables.values.to(weights.options()).view({1, -1, 1});
+  return at::zeros({weights.size(0), tables.terms.size(), weights.size(2)}, weights.options())
+      .index_add(1, term, weights.index_select(1, weight) * values);
+}
+
 Tensor reference_symmetric_contraction(const Tensor& a, const Tensor& types, at::TensorList list,
                                        at::TensorList tables, int64_t n_rows) {
   const ProductTables program(on_host(tables), ProductSizes(a, list, n_rows));
   check_atoms(a, types.cpu(), list);
-  const Tensor weights = at::cat(list, 1);
-  const Tensor values = program.values.to(a.options()).view({1, -1, 1});
-  const auto of = [&](const auto& table, auto field) { return column(table, a.device(), field); };
-  const Tensor term = of(program.entries, [](const ProductEntry& e) { return e.term; });
-  const Tensor weight = of(program.entries, [](const ProductEntry& e) { return e.weight; });
-  const Tensor coefficients =
-      at::zeros({weights.size(0), program.terms.size(), weights.size(2)}, weights.options())
-          .index_add(1, term, weights.index_select(1, weight) * values);
+  const Tensor coefficients = product_coefficients(at::cat(list, 1), program);
   // A component of its own, always one, stands in for "none".
   const Tensor padded = at::cat({a, at::ones_like(a.narrow(1, 0, 1))}, 1);
+  const auto of = [&](auto field) { return column(program.terms, a.device(), field); };
   Tensor products = coefficients.index_select(0, types);
   for (size_t n = 0; n < 3; ++n) {
     const auto factor = [&](const ProductTerm& t) {
       return t.components[n] < 0 ? a.size(1) : t.components[n];
     };
-    products = products * padded.index_select(1, of(program.terms, factor));
+    products = products * padded.index_select(1, of(factor));
   }
-  const Tensor row = of(program.terms, [](const ProductTerm& t) { return t.row; });
+  const Tensor row = of([](const ProductTerm& t) { return t.row; });
   return at::zeros({a.size(0), n_rows, a.size(2)}, a.options()).index_add(1, row, products);
 }
 

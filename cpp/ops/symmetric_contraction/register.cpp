@@ -110,12 +110,16 @@ struct ContractionGrad : Function<ContractionGrad> {
     const variable_list weights = weights_of(saved);
     const Products products = Products::load(context);
     variable_list grads(weights.size() + 3);
-    if (at::GradMode::is_enabled() && !any_trained(weights)) {
+    const bool further = at::GradMode::is_enabled();
+    if ((further && !any_trained(weights)) ||
+        (!further && runs_reference("e3md::symmetric_contraction_train", g))) {
+      const at::AutoGradMode differentiable(true);
       const auto reference = [&](const variable_list& x) {
         return variable_list{reference_gradient(x[0], x[1], weights, products)};
       };
       const variable_list found = differentiate(reference, {g, a}, dots);
-      std::copy(found.begin(), found.end(), grads.begin());
+      for (size_t k = 0; k < found.size(); ++k)
+        grads[k] = further || !found[k].defined() ? found[k] : found[k].detach();
       return grads;
     }
     auto [to_g, to_a, to_weights] =
@@ -156,7 +160,10 @@ struct Contraction : Function<Contraction> {
 
 Tensor contraction_autograd(const Tensor& a, const Tensor& types, at::TensorList weights,
                             at::TensorList tables, int64_t n_rows) {
-  if (runs_reference("e3md::symmetric_contraction", a))
+  const bool trains =
+      at::GradMode::is_enabled() && any_trained(variable_list(weights.begin(), weights.end()));
+  if (runs_reference("e3md::symmetric_contraction", a) ||
+      (trains && runs_reference("e3md::symmetric_contraction_train", a)))
     return reference_symmetric_contraction(a, types, weights, tables, n_rows);
   return Contraction::apply(a, weights, Products{types, tables.vec()}, n_rows);
 }

@@ -40,7 +40,7 @@ ProductSizes::ProductSizes(const at::Tensor& a, at::TensorList weights, int64_t 
   }
 }
 
-void check_atoms(const at::Tensor& a, const at::Tensor& types, at::TensorList weights) {
+void check_shapes(const at::Tensor& a, const at::Tensor& types, at::TensorList weights) {
   TORCH_CHECK(!weights.empty(), kOp, ": no weights");
   bool right = a.dim() == 3 && types.dim() == 1 && types.size(0) == a.size(0) &&
                types.scalar_type() == at::kLong;
@@ -51,6 +51,10 @@ void check_atoms(const at::Tensor& a, const at::Tensor& types, at::TensorList we
               ": a must be (n_atoms, n_components, n_channels), weights (n_species, n_weights, "
               "n_channels) of its dtype, types int64 (n_atoms)");
   check_size(kOp, "number of species", weights[0].size(0), 0, kMaxRows);
+}
+
+void check_atoms(const at::Tensor& a, const at::Tensor& types, at::TensorList weights) {
+  check_shapes(a, types, weights);
   check_types(kOp, types.contiguous(), weights[0].size(0));
 }
 
