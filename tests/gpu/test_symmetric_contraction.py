@@ -53,7 +53,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", ["vectors of l ≤ 2", "pairs"])
 def test_equals_the_op(name: str, machine: Machine) -> None:
     exact = product(*CASES[name])
     calls = []
