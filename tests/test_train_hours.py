@@ -102,6 +102,7 @@ def test_older_files_say_minutes(tmp_path: Path) -> None:
     assert (config.training.time, config.training.max_epochs) == (0.5, 6)
     assert TrainingConfig(hours=2).max_epochs == MOST_EPOCHS
     assert TrainingConfig(hours=2).length() == "2 hours"
+    assert TrainingConfig(max_epochs=MOST_EPOCHS).length() == str(MOST_EPOCHS)
     with pytest.raises(ConfigError, match="hours and max_time exclude each other"):
         load_config(write_run(tmp_path, max_time=30.0, hours=1.0))
 

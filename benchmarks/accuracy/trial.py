@@ -161,7 +161,7 @@ def _record(experiment: Experiment, config: Config, tests: dict[str, Errors]) ->
         n_valid=n_valid,
         epochs=epochs_done(config.run_dir),
         n_weights=sum(p.numel() for p in model.parameters()),
-        hours=hours(config.run_dir),
+        hours=hours_of(config.run_dir),
         threads=config.training.threads or torch.get_num_threads(),
         machine=f"{processor()}, {os.cpu_count()} cores",
         versions=versions(),
@@ -197,7 +197,7 @@ def epochs_done(run_dir: Path) -> int:
     return int(read_metrics(run_dir / METRICS)["epoch"][-1]) + 1
 
 
-def hours(run_dir: Path) -> float:
+def hours_of(run_dir: Path) -> float:
     """Wall time of all finished epochs, over all sessions, from the checkpoint."""
     state = torch.load(run_dir / LAST, map_location="cpu", weights_only=True)["callbacks"]
     return float(state["Budget"]["seconds"]) / 3600

@@ -171,7 +171,8 @@ class TrainingConfig(_Section):
 
     def length(self) -> str:
         """In words."""
-        return f"{self.hours:g} hours" if self.max_epochs == MOST_EPOCHS else str(self.max_epochs)
+        limited = self.hours is None or self.max_epochs < MOST_EPOCHS
+        return str(self.max_epochs) if limited else f"{self.hours:g} hours"
 
     @field_validator("seed")
     @classmethod

@@ -2,7 +2,7 @@
 
 K. Jordan et al., https://kellerjordan.github.io/posts/muon, with the step length of Liu et al.,
 arXiv:2502.16982. torch and pytorch_optimizer have it, too, but iterate in bfloat16, which CPUs
-without such instructions emulate: 100 ms where a step of training takes 25.
+without such instructions emulate: 50 to 100 ms where a step of training takes 25.
 """
 
 from collections import defaultdict
