@@ -93,7 +93,7 @@ def write_configuration(experiment: Experiment, place: Place) -> Path:
                 f"{folder}: holds a run of another recipe; restore the recipe, or remove the folder"
             )
     settings |= {"run_dir": "run", "data": _data(experiment.protocol, place.data, folder)}
-    settings["training"] |= {"threads": place.threads, "hours": place.minutes / 60}
+    settings["training"] |= {"threads": place.threads, "max_time": place.minutes}
     write_text(path, yaml.safe_dump(settings, sort_keys=False))
     return path
 
@@ -111,7 +111,7 @@ def _recipe(experiment: Experiment) -> dict[str, Any]:
 
 def _science(settings: dict[str, Any]) -> tuple[Any, Any]:
     """What decides the weights: neither threads, nor time, nor where files lie."""
-    training = {k: v for k, v in settings["training"].items() if k not in ("threads", "hours")}
+    training = {k: v for k, v in settings["training"].items() if k not in ("threads", "max_time")}
     return settings["model"], training
 
 
@@ -155,7 +155,7 @@ def _record(experiment: Experiment, config: Config, tests: dict[str, Errors]) ->
         recipe=experiment.recipe,
         architecture=hyperparameters.arch,
         hyperparameters=hyperparameters.model_dump(mode="json", exclude={"arch"}),
-        training=config.training.model_dump(mode="json", exclude={"threads", "hours", "max_time"}),
+        training=config.training.model_dump(mode="json", exclude={"threads", "max_time"}),
         seed=config.training.seed,
         n_train=n_train,
         n_valid=n_valid,

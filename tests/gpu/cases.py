@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from emulated import random_graph  # puts the benchmarks on the path
 from radial import Case, Convolution, convolution
+
+from gpu.emulated import random_graph  # puts the benchmarks on the path
 
 OUT = "{0}x0e+{0}x1o+{0}x2e+{0}x3o"
 

@@ -4,8 +4,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from emulated import COMPILER, HERE, OPTIONS
-from machine import Machine
+
+from gpu.emulated import COMPILER, HERE, OPTIONS
+from gpu.machine import Machine
 
 
 @pytest.fixture(autouse=True)

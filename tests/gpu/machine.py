@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from emulated import HERE, OPTIONS
 
 import e3md
+from gpu.emulated import HERE, OPTIONS
 
 LIBRARY = Path(e3md.__file__).parent / "lib" / "libe3md.so"
 Call = tuple[str, tuple[Any, ...]]  # an op of e3md_gpu and its arguments

@@ -3,8 +3,9 @@
 import nvrtc
 import pytest
 import torch
-from cases import CASES
 from radial import Text
+
+from gpu.cases import CASES
 
 LEVELS = ("sm_80", "sm_90", "sm_100", "sm_120")
 OF_MODELS = ("first_layer", "vectors", "nequip")

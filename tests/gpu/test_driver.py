@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from cases import case
-from machine import Call, Machine, succeeded
 from radial import Case, Results
+
+from gpu.cases import case
+from gpu.machine import Call, Machine, succeeded
 
 LIMIT = 1e-12
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from cases import CASES, case
-from emulated import emulate
 from radial import Case, Convolution, Graph, Text
+
+from gpu.cases import CASES, case
+from gpu.emulated import emulate
 
 LIMITS = {torch.float64: 1e-12, torch.float32: 1e-5}
 

@@ -6,11 +6,11 @@ import nvrtc
 import pytest
 import torch
 from e3nn import o3
-from machine import Machine, succeeded
-from test_compiles import LEVELS
 from torch import Tensor
 
 from e3md.model.symmetric_contraction import SymmetricContraction
+from gpu.machine import Machine, succeeded
+from gpu.test_compiles import LEVELS
 
 LIMITS = {torch.float64: 1e-12, torch.float32: 1e-5}
 

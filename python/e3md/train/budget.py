@@ -1,5 +1,6 @@
 """How many epochs a run has: as it was told, or as many as its hours hold."""
 
+import math
 import time
 from typing import Any
 
@@ -9,6 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from torch.utils.data import DataLoader
 
+from e3md.train.config import TrainingConfig
 from e3md.train.forecast import forecast, time_epoch
 from e3md.train.module import PotentialTraining
 
@@ -20,11 +22,11 @@ class Budget(Callback):
     depends on their number: with `cosine` after a tenth, with `stable` once it falls.
     """
 
-    def __init__(self, console: Console, hours: float | None, most: int) -> None:
-        """hours: of wall time, over all parts of the run. most: epochs, however many hours."""
+    def __init__(self, console: Console, settings: TrainingConfig) -> None:
         self.console = console
-        self.hours = hours
-        self.most = most
+        self.hours = hours = settings.hours
+        self.most = settings.max_epochs
+        self.stop = math.inf if settings.max_time is None else 60 * settings.max_time  # s
         self.before: dict[str, Any] = {"hours": hours, "epochs": 0, "seconds": 0.0}
         self.begin = time.monotonic()
 
@@ -58,14 +60,17 @@ class Budget(Callback):
             spent = time.monotonic() - self.begin
             self._fit(trainer, pl_module, done, spent / (done - self.finished))
         self.epochs = trainer.max_epochs
+        if trainer.strategy.broadcast(self.spent() >= self.stop):
+            trainer.should_stop = True
 
     def spent(self) -> float:
         """Seconds of all parts of the run so far."""
         return float(self.before["seconds"]) + time.monotonic() - self.begin
 
     def left(self) -> float | None:
-        """Seconds of the hours that there are."""
-        return 3600 * self.hours - self.spent() if self.hours else None
+        """Seconds until a limit of time."""
+        end = min(3600 * (self.hours or math.inf), self.stop)
+        return None if math.isinf(end) else end - self.spent()
 
     def state_dict(self) -> dict[str, Any]:
         return {"hours": self.hours, "epochs": self.epochs, "seconds": self.spent()}
@@ -77,7 +82,7 @@ class Budget(Callback):
         self, trainer: lightning.Trainer, module: PotentialTraining, done: int, seconds: float
     ) -> None:
         """done: epochs. seconds: of one."""
-        more = int((self.left() or 0.0) / max(seconds, 1e-9))
+        more = int((3600 * (self.hours or 0.0) - self.spent()) / max(seconds, 1e-9))
         epochs = min(max(done + more, done, 1), self.most)
         self._set(trainer, module, int(trainer.strategy.broadcast(epochs)))
 

@@ -106,7 +106,9 @@ class TrainingConfig(_Section):
     hours: float | None = Field(
         None, gt=0, le=1e5, description="wall time of all parts of the run: epochs are made to fit"
     )
-    max_time: float | None = Field(None, gt=0, le=1e7, description="minutes: hours in older files")
+    max_time: float | None = Field(
+        None, gt=0, le=1e7, description="minutes, then stop after the epoch, whatever the schedule"
+    )
     batch_size: int = Field(2, ge=1, le=10**6, description="frames per step and process")
     batch_edges: int | None = Field(
         None,
@@ -156,18 +158,9 @@ class TrainingConfig(_Section):
     @model_validator(mode="before")
     @classmethod
     def _as_many_epochs_as_fit(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("hours") and values.get("max_time"):
-            raise ValueError(
-                "hours and max_time exclude each other: max_time is its older name, in minutes"
-            )
         if isinstance(values, dict) and values.get("hours"):
             return {"max_epochs": MOST_EPOCHS, **values}
         return values
-
-    @property
-    def time(self) -> float | None:
-        """Hours that the run may take."""
-        return self.max_time / 60 if self.max_time else self.hours
 
     def length(self) -> str:
         """In words."""
@@ -224,7 +217,7 @@ class Config(_Section):
 
     def lasting(self, hours: float) -> "Config":
         """The same for so many hours, in place of epochs."""
-        limits = {"hours": hours, "max_time": None, "max_epochs": MOST_EPOCHS}
+        limits = {"hours": hours, "max_epochs": MOST_EPOCHS}
         return self.model_copy(update={"training": self.training.model_copy(update=limits)})
 
 

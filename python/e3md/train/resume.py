@@ -35,7 +35,7 @@ from e3md.train.settings import (
 )
 
 MAY_CHANGE = (
-    "max_epochs, hours, early_stopping, threads, device, data.test, a larger members, and devices "
+    "max_epochs, hours, max_time, early_stopping, threads, device, data.test, a larger members, and devices "
     "and num_nodes with as many frames in a step"
 )
 
@@ -221,13 +221,13 @@ def _too_few(before: TrainingConfig, now: TrainingConfig, newest: Checkpoint) ->
             f"training.max_epochs: {now.max_epochs}, but {newest.epochs} epochs are finished"
         )
     hours = newest.state["callbacks"].get(Budget.__qualname__, {"seconds": 0.0})["seconds"] / 3600
-    if now.time and now.time != before.time and now.time <= hours:
-        lines.append(f"training.hours: {now.time:g}, but {hours:.2g} hours are spent")
+    if now.hours and now.hours != before.hours and now.hours <= hours:
+        lines.append(f"training.hours: {now.hours:g}, but {hours:.2g} hours are spent")
     return lines
 
 
 def _is_longer(before: TrainingConfig, now: TrainingConfig) -> bool:
-    ends = [(one.time or math.inf, one.max_epochs) for one in (before, now)]
+    ends = [(one.hours or math.inf, one.max_epochs) for one in (before, now)]
     return any(new > old for old, new in zip(*ends, strict=True))
 
 
@@ -265,7 +265,7 @@ def _refusal(folder: Path, lines: list[str]) -> str:
 
 
 def _remark(change: Change, now: Settings) -> str:
-    limits = ("training.max_epochs", "training.hours", "training.max_time")
+    limits = ("training.max_epochs", "training.hours")
     if change.key not in limits or now.training.schedule != "cosine":
         return ""
     return (

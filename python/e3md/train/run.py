@@ -241,7 +241,7 @@ def _fit(
     page: of the run, written while it goes on.
     """
     settings, meter = config.training, SpeedMeter()
-    budget = Budget(console, settings.time, settings.max_epochs)
+    budget = Budget(console, settings)
     trainer = _trainer(
         config,
         [
