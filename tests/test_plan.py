@@ -73,24 +73,31 @@ def test_every_configuration(name: str, dtype: str, tmp_path: Path) -> None:
     assert_alike(path, structures(), dtype)
 
 
-def assert_wide_models_alike(folder: Path) -> None:
-    """Columns for the widest loops, single vectors and what is left; rows likewise."""
+@pytest.fixture(scope="module")
+def wide_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With columns for the widest loops, single vectors and what is left; rows likewise."""
+    folder = tmp_path_factory.mktemp("wide")
     for n, config in enumerate(WIDE):
         path = folder / f"{n}.pt"
         save_model(build(config), config, random_statistics(SPECIES), TrainingRecord(), path)
+    return folder
+
+
+def assert_models_alike(folder: Path) -> None:
+    for path in folder.iterdir():
         for dtype in ("float64", "float32"):
             assert_alike(path, structures()[1:], dtype)
 
 
-def test_wide_models(tmp_path: Path) -> None:
-    assert_wide_models_alike(tmp_path)
+def test_wide_models(wide_models: Path) -> None:
+    assert_models_alike(wide_models)
 
 
 @pytest.mark.parametrize("level", ["baseline", "avx2"])
-def test_wide_models_by_other_instructions(level: str, tmp_path: Path) -> None:
-    script = "import sys, test_plan as t; t.assert_wide_models_alike(t.Path(sys.argv[1]))"
+def test_wide_models_by_other_instructions(level: str, wide_models: Path) -> None:
+    script = "import sys, test_plan as t; t.assert_models_alike(t.Path(sys.argv[1]))"
     env = {**os.environ, "E3MD_ISA": level, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", script, str(tmp_path)]
+    command = [sys.executable, "-c", script, str(wide_models)]
     run = subprocess.run(command, env=env, capture_output=True, text=True)
     if "does not have these instructions" in run.stderr:
         pytest.skip(f"this CPU lacks {level}")

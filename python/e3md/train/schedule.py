@@ -17,7 +17,7 @@ def rate(schedule: Schedule, step: int, n_steps: int, warmup_steps: int) -> floa
     if schedule == "cosine":
         return rise * 0.5 * (1.0 + math.cos(math.pi * share))
     if schedule == "stable" and share > 1.0 - FALL:
-        return rise * (1.0 - math.sqrt((share - (1.0 - FALL)) / FALL))
+        return rise * (1.0 - math.sqrt(max(0.0, 1.0 - (1.0 - share) / FALL)))
     return rise
 
 
