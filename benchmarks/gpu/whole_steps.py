@@ -1,6 +1,6 @@
 """Whole steps in ASE on a GPU with the references in torch operations, beside the kernels of one CPU core.
 
-    python benchmarks/gpu/steps.py [--device cuda] [--atoms 64 500 4000]
+    python benchmarks/gpu/whole_steps.py [--device cuda] [--atoms 64 500 4000]
 
 Energies, forces and stresses of both in float64, their largest difference, and milliseconds of a step
 in float32 with positions that moved, neighbors and copies to the device included. Without a GPU, --device
