@@ -91,7 +91,7 @@ class TrainingProgress(Callback):
         ]
 
     def _time_left(self, task: Task) -> str:
-        """Of all epochs, or of the hours if these end before."""
+        """Of all epochs, or until a limit of time if that comes first."""
         known = [s for s in (task.time_remaining, self.budget.left()) if s is not None]
         if not known:
             return "-:--:-- left"
